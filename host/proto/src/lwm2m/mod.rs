@@ -1,0 +1,10 @@
+//! LwM2M: the server side of OMA LwM2M 1.0, 1.1 and 1.2.
+
+pub mod format;
+pub mod model;
+pub mod operation;
+pub mod path;
+pub mod queue;
+pub mod registration;
+pub mod server;
+pub mod value;
