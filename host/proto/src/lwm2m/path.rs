@@ -20,32 +20,19 @@ impl Path {
         Self { ids: [0; 4], depth: 0 }
     }
 
-    /// `/object`.
-    pub const fn object(object: u16) -> Self {
-        Self { ids: [object, 0, 0, 0], depth: 1 }
+    /// The path of these ids, outermost first: `Path::new([3, 0, 9])` is `/3/0/9`. More than four do not compile.
+    pub const fn new<const N: usize>(ids: [u16; N]) -> Self {
+        const { assert!(N <= 4, "a path has four levels at most") };
+        let mut path = Self { ids: [0; 4], depth: N as u8 };
+        let mut level = 0;
+        while level < N {
+            path.ids[level] = ids[level];
+            level += 1;
+        }
+        path
     }
 
-    /// `/object/instance`.
-    pub const fn instance(object: u16, instance: u16) -> Self {
-        Self { ids: [object, instance, 0, 0], depth: 2 }
-    }
-
-    /// `/object/instance/resource`.
-    pub const fn resource(object: u16, instance: u16, resource: u16) -> Self {
-        Self { ids: [object, instance, resource, 0], depth: 3 }
-    }
-
-    /// `/object/instance/resource/resource-instance`.
-    pub const fn resource_instance(
-        object: u16,
-        instance: u16,
-        resource: u16,
-        resource_instance: u16,
-    ) -> Self {
-        Self { ids: [object, instance, resource, resource_instance], depth: 4 }
-    }
-
-    /// The path of these ids, outermost first; none if there are more than four.
+    /// As [`new`](Self::new), for ids whose number is not known before; none if there are more than four.
     pub fn from_ids(ids: &[u16]) -> Option<Self> {
         let mut path = Self::root();
         for &id in ids {
@@ -65,22 +52,22 @@ impl Path {
     }
 
     /// The object id, unless this is the root.
-    pub fn object_id(&self) -> Option<u16> {
+    pub fn object(&self) -> Option<u16> {
         self.ids().first().copied()
     }
 
     /// The object instance id, if the path has one.
-    pub fn instance_id(&self) -> Option<u16> {
+    pub fn instance(&self) -> Option<u16> {
         self.ids().get(1).copied()
     }
 
     /// The resource id, if the path has one.
-    pub fn resource_id(&self) -> Option<u16> {
+    pub fn resource(&self) -> Option<u16> {
         self.ids().get(2).copied()
     }
 
     /// The resource instance id, if the path has one.
-    pub fn resource_instance_id(&self) -> Option<u16> {
+    pub fn resource_instance(&self) -> Option<u16> {
         self.ids().get(3).copied()
     }
 
@@ -215,41 +202,41 @@ mod tests {
 
     #[test]
     fn levels() {
-        let path = Path::resource_instance(3, 0, 6, 1);
+        let path = Path::new([3, 0, 6, 1]);
         assert_eq!(
-            (path.object_id(), path.instance_id(), path.resource_id(), path.resource_instance_id()),
+            (path.object(), path.instance(), path.resource(), path.resource_instance()),
             (Some(3), Some(0), Some(6), Some(1))
         );
-        assert_eq!(path.parent(), Some(Path::resource(3, 0, 6)));
+        assert_eq!(path.parent(), Some(Path::new([3, 0, 6])));
         assert_eq!(path.child(1), None);
-        assert_eq!(path.truncated(1), Path::object(3));
+        assert_eq!(path.truncated(1), Path::new([3]));
         assert_eq!(path.truncated(9), path);
         assert_eq!(Path::root().parent(), None);
-        assert_eq!(Path::root().object_id(), None);
-        assert_eq!(Path::object(3).child(0), Some(Path::instance(3, 0)));
+        assert_eq!(Path::root().object(), None);
+        assert_eq!(Path::new([3]).child(0), Some(Path::new([3, 0])));
         assert_eq!(Path::from_ids(&[1, 2, 3, 4, 5]), None);
         assert_eq!(Path::root().to_string(), "/");
     }
 
     #[test]
     fn a_prefix_ends_at_a_level() {
-        let path = Path::resource(3, 0, 9);
+        let path = Path::new([3, 0, 9]);
         assert!(path.starts_with(&path));
         assert!(path.starts_with(&Path::root()));
-        assert!(path.starts_with(&Path::object(3)));
-        assert!(!path.starts_with(&Path::object(33)));
-        assert!(!Path::object(3).starts_with(&path));
-        assert!(!Path::object(3).starts_with(&Path::instance(3, 0)));
+        assert!(path.starts_with(&Path::new([3])));
+        assert!(!path.starts_with(&Path::new([33])));
+        assert!(!Path::new([3]).starts_with(&path));
+        assert!(!Path::new([3]).starts_with(&Path::new([3, 0])));
     }
 
     #[test]
     fn sorts_a_path_before_what_is_below_it() {
         let mut paths =
-            [Path::instance(3, 1), Path::resource(3, 0, 5), Path::instance(3, 0), Path::object(3)];
+            [Path::new([3, 1]), Path::new([3, 0, 5]), Path::new([3, 0]), Path::new([3])];
         paths.sort();
         assert_eq!(
             paths,
-            [Path::object(3), Path::instance(3, 0), Path::resource(3, 0, 5), Path::instance(3, 1)]
+            [Path::new([3]), Path::new([3, 0]), Path::new([3, 0, 5]), Path::new([3, 1])]
         );
     }
 

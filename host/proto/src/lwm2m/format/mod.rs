@@ -65,7 +65,7 @@ impl<'d> Scope<'d> {
 
     /// The type of the resource at, or above, `path`.
     fn kind(&self, path: Path) -> Option<Kind> {
-        self.definitions.kind(path.object_id()?, path.resource_id()?)
+        self.definitions.kind(path.object()?, path.resource()?)
     }
 }
 

@@ -42,7 +42,7 @@ mod tests {
                 Some(Kind::Text)
             }
         }
-        let path = Path::resource(3, 0, 0);
+        let path = Path::new([3, 0, 0]);
         let samples = format::decode(Some(format::OPAQUE), path, b"abc", &Texts).expect("always readable");
         let value = Value::Opaque(Cow::Borrowed(&b"abc"[..]));
         assert_eq!(samples, [Sample { path, value, kind: Some(Kind::Text), taken: None }]);
@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn a_number_is_not_written() {
-        let path = Path::resource(3, 0, 9);
+        let path = Path::new([3, 0, 9]);
         let sample = Sample { path, value: Value::Integer(1), kind: None, taken: None };
         let error = format::encode(format::OPAQUE, path, &[sample], &()).expect_err("no bytes");
         assert_eq!(error.to_string(), "opaque cannot hold /3/0/9: it holds bytes or a text");
