@@ -63,7 +63,8 @@ impl Assemblies {
                 return refuse(Code::SERVICE_UNAVAILABLE, "too many block-wise transfers");
             }
             self.started.push_back((now, key.clone()));
-            self.open.insert(key.clone(), Assembly { first: message.clone(), body: Vec::new(), started: now });
+            self.open
+                .insert(key.clone(), Assembly { first: message.clone(), body: Vec::new(), started: now });
         }
         let Some(assembly) = self.open.get_mut(&key) else {
             return refuse(Code::REQUEST_ENTITY_INCOMPLETE, "no such transfer");
@@ -137,8 +138,11 @@ pub(crate) struct Upload {
 impl Upload {
     /// If the body is too large for one message.
     pub(crate) fn of(message: &mut Message) -> Option<Self> {
-        (message.payload().len() > Block { number: 0, more: false, szx: MAX_SZX }.size())
-            .then(|| Self { body: message.take_payload(), offset: 0, szx: MAX_SZX })
+        (message.payload().len() > Block { number: 0, more: false, szx: MAX_SZX }.size()).then(|| Self {
+            body: message.take_payload(),
+            offset: 0,
+            szx: MAX_SZX,
+        })
     }
 
     /// The request with the block that is due.
@@ -205,7 +209,9 @@ impl Download {
     /// Take in a block of an answer; `download` is what has come so far.
     pub(crate) fn take(download: &mut Option<Self>, mut answer: Message, max_body: usize) -> Fetched {
         let etag = answer.option(option::ETAG).next().map(<[u8]>::to_vec);
-        let Some(block) = answer.block(option::BLOCK2).filter(|block| answer.code().is_success() && block.szx < 7) else {
+        let Some(block) =
+            answer.block(option::BLOCK2).filter(|block| answer.code().is_success() && block.szx < 7)
+        else {
             return Fetched::Complete(Box::new(answer));
         };
         let Some(so_far) = download else {
@@ -222,7 +228,8 @@ impl Download {
         };
         let offset = block.number as usize * block.size();
         let payload = answer.payload();
-        let is_next = offset == so_far.body.len() && etag == so_far.etag && answer.code() == so_far.first.code();
+        let is_next =
+            offset == so_far.body.len() && etag == so_far.etag && answer.code() == so_far.first.code();
         let is_whole = !block.more || payload.len() == block.size();
         if !is_next || !is_whole || offset + payload.len() > max_body {
             return Fetched::Broken;
@@ -231,7 +238,11 @@ impl Download {
         so_far.szx = so_far.szx.min(block.szx);
         if block.more {
             let number = so_far.body.len() >> (so_far.szx + 4);
-            return Fetched::More(Block { number: u32::try_from(number).unwrap_or(u32::MAX), more: false, szx: so_far.szx });
+            return Fetched::More(Block {
+                number: u32::try_from(number).unwrap_or(u32::MAX),
+                more: false,
+                szx: so_far.szx,
+            });
         }
         let mut whole = so_far.first.clone();
         whole.set_payload(std::mem::take(&mut so_far.body));

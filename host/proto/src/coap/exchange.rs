@@ -60,7 +60,14 @@ impl Received {
     }
 
     /// Remember a message, unless it is remembered already.
-    pub(crate) fn take(&mut self, now: Instant, peer: Peer, mid: u16, is_confirmable: bool, digest: u64) -> Novelty {
+    pub(crate) fn take(
+        &mut self,
+        now: Instant,
+        peer: Peer,
+        mid: u16,
+        is_confirmable: bool,
+        digest: u64,
+    ) -> Novelty {
         self.expire(now);
         if let Some(entry) = self.entries.get(&(peer, mid)) {
             if entry.digest == digest {
@@ -95,7 +102,9 @@ impl Received {
 
     pub(crate) fn expire(&mut self, now: Instant) {
         for queue in [&mut self.confirmable, &mut self.non_confirmable] {
-            while let Some((expires, peer, mid)) = queue.front().copied().filter(|(expires, ..)| *expires <= now) {
+            while let Some((expires, peer, mid)) =
+                queue.front().copied().filter(|(expires, ..)| *expires <= now)
+            {
                 queue.pop_front();
                 if self.entries.get(&(peer, mid)).is_some_and(|entry| entry.expires == expires) {
                     self.entries.remove(&(peer, mid));
@@ -111,7 +120,8 @@ impl Received {
     }
 
     fn drop_oldest(&mut self) {
-        let oldest = if self.non_confirmable.is_empty() { &mut self.confirmable } else { &mut self.non_confirmable };
+        let oldest =
+            if self.non_confirmable.is_empty() { &mut self.confirmable } else { &mut self.non_confirmable };
         if let Some((_, peer, mid)) = oldest.pop_front() {
             self.entries.remove(&(peer, mid));
         }

@@ -467,7 +467,10 @@ mod tests {
         get.address(MessageKind::Confirmable, 0x7d34, &Token::default());
         assert_eq!(get.to_bytes(), b"\x40\x01\x7d\x34\xbbtemperature");
         let response = Message::parse(b"\x60\x45\x7d\x34\xff22.3 C").unwrap();
-        assert_eq!((response.kind(), response.code(), response.mid()), (MessageKind::Acknowledgement, Code::CONTENT, 0x7d34));
+        assert_eq!(
+            (response.kind(), response.code(), response.mid()),
+            (MessageKind::Acknowledgement, Code::CONTENT, 0x7d34)
+        );
         assert_eq!(response.payload(), b"22.3 C");
     }
 
@@ -505,15 +508,21 @@ mod tests {
         let unknown = |message: Message| message.unknown_critical();
         assert_eq!(unknown(Message::new(Code::GET).with_option(9, *b"x")), Some(9));
         assert_eq!(unknown(Message::new(Code::GET).with_option(10, *b"x")), None);
-        let twice = Message::new(Code::GET).with_option(option::ACCEPT, *b"x").with_option(option::ACCEPT, *b"x");
+        let twice =
+            Message::new(Code::GET).with_option(option::ACCEPT, *b"x").with_option(option::ACCEPT, *b"x");
         assert_eq!(unknown(twice), Some(option::ACCEPT));
-        assert_eq!(unknown(Message::new(Code::GET).with_option(option::URI_PORT, *b"123")), Some(option::URI_PORT));
+        assert_eq!(
+            unknown(Message::new(Code::GET).with_option(option::URI_PORT, *b"123")),
+            Some(option::URI_PORT)
+        );
         assert_eq!(unknown(Message::new(Code::POST).with_option(option::URI_PATH, *b"rd")), None);
     }
 
     #[test]
     fn block_options_read_as_rfc_7959_writes_them() {
-        for (value, number, more, size) in [(0x0a, 0, true, 64), (0x1a, 1, true, 64), (0x22, 2, false, 64), (0x0e, 0, true, 1024)] {
+        for (value, number, more, size) in
+            [(0x0a, 0, true, 64), (0x1a, 1, true, 64), (0x22, 2, false, 64), (0x0e, 0, true, 1024)]
+        {
             let block = Block::from_uint(value);
             assert_eq!((block.number, block.more, block.size()), (number, more, size));
             assert_eq!(block.to_uint(), value);

@@ -153,7 +153,7 @@ mod tests {
         ] {
             assert_eq!(observation.judge(at(1), mid, Some(number)), expected, "{number}");
         }
-        let mut observation = super::tests::observation();
+        let mut observation = self::observation();
         assert_eq!(observation.judge(at(1), 1, Some(0x00ff_ffff)), Freshness::Fresh);
         assert_eq!(observation.judge(at(1), 2, Some(0)), Freshness::Fresh);
         assert_eq!(observation.judge(at(1), 3, Some(0x00ff_ffff)), Freshness::Stale);

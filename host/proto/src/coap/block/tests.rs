@@ -8,7 +8,9 @@ fn peer() -> Peer {
 
 fn register(number: u32, more: bool, payload: &[u8]) -> (Message, Block) {
     let block = Block { number, more, szx: 0 };
-    let message = Message::new(Code::POST).with_option(option::URI_PATH, *b"rd").with_option(option::URI_QUERY, *b"ep=a");
+    let message = Message::new(Code::POST)
+        .with_option(option::URI_PATH, *b"rd")
+        .with_option(option::URI_QUERY, *b"ep=a");
     (message.with_uint(option::BLOCK1, block.to_uint()).with_payload(payload), block)
 }
 
@@ -24,16 +26,25 @@ fn blocks_are_joined_in_order() {
     let mut assemblies = Assemblies::new(1024, 8);
     assert_eq!(join(&mut assemblies, register(0, true, b"0123456789abcdef")), Err(Code::CONTINUE));
     assert_eq!(join(&mut assemblies, register(1, true, b"0123456789abcdef")), Err(Code::CONTINUE));
-    assert_eq!(join(&mut assemblies, register(2, false, b"end")).unwrap(), b"0123456789abcdef0123456789abcdefend");
+    assert_eq!(
+        join(&mut assemblies, register(2, false, b"end")).unwrap(),
+        b"0123456789abcdef0123456789abcdefend"
+    );
     assert!(assemblies.open.is_empty());
 }
 
 #[test]
 fn a_gap_an_unknown_start_and_a_reserved_size_are_refused() {
     let mut assemblies = Assemblies::new(1024, 8);
-    assert_eq!(join(&mut assemblies, register(1, true, b"0123456789abcdef")), Err(Code::REQUEST_ENTITY_INCOMPLETE));
+    assert_eq!(
+        join(&mut assemblies, register(1, true, b"0123456789abcdef")),
+        Err(Code::REQUEST_ENTITY_INCOMPLETE)
+    );
     assert_eq!(join(&mut assemblies, register(0, true, b"0123456789abcdef")), Err(Code::CONTINUE));
-    assert_eq!(join(&mut assemblies, register(2, true, b"0123456789abcdef")), Err(Code::REQUEST_ENTITY_INCOMPLETE));
+    assert_eq!(
+        join(&mut assemblies, register(2, true, b"0123456789abcdef")),
+        Err(Code::REQUEST_ENTITY_INCOMPLETE)
+    );
     let (message, mut block) = register(0, true, b"");
     block.szx = 7;
     assert_eq!(join(&mut assemblies, (message, block)), Err(Code::BAD_REQUEST));
@@ -43,7 +54,10 @@ fn a_gap_an_unknown_start_and_a_reserved_size_are_refused() {
 fn a_body_above_the_limit_is_refused_and_forgotten() {
     let mut assemblies = Assemblies::new(20, 8);
     assert_eq!(join(&mut assemblies, register(0, true, b"0123456789abcdef")), Err(Code::CONTINUE));
-    assert_eq!(join(&mut assemblies, register(1, true, b"0123456789abcdef")), Err(Code::REQUEST_ENTITY_TOO_LARGE));
+    assert_eq!(
+        join(&mut assemblies, register(1, true, b"0123456789abcdef")),
+        Err(Code::REQUEST_ENTITY_TOO_LARGE)
+    );
     assert!(assemblies.open.is_empty());
 }
 
@@ -64,7 +78,8 @@ fn a_large_request_follows_the_block_size_that_the_client_asks_for() {
     let mut sent = upload.message(&request).payload().to_vec();
     assert_eq!(sent.len(), 1024);
     // 2.31 with 256-byte blocks: number 4 of 256 is next.
-    let smaller = Message::new(Code::CONTINUE).with_uint(option::BLOCK1, Block { number: 0, more: true, szx: 4 }.to_uint());
+    let smaller = Message::new(Code::CONTINUE)
+        .with_uint(option::BLOCK1, Block { number: 0, more: true, szx: 4 }.to_uint());
     assert!(upload.advance(&smaller));
     let second = upload.message(&request);
     assert_eq!(second.block(option::BLOCK1).unwrap(), Block { number: 4, more: true, szx: 4 });
@@ -89,8 +104,13 @@ fn an_answer_in_blocks_is_joined_and_a_changed_etag_breaks_it() {
             .with_payload(payload)
     };
     let mut download = None;
-    assert!(matches!(Download::take(&mut download, block(0, true, b"0123456789abcdef", b"a"), 1024), Fetched::More(Block { number: 1, .. })));
-    let Fetched::Complete(whole) = Download::take(&mut download, block(1, false, b"end", b"a"), 1024) else { panic!() };
+    assert!(matches!(
+        Download::take(&mut download, block(0, true, b"0123456789abcdef", b"a"), 1024),
+        Fetched::More(Block { number: 1, .. })
+    ));
+    let Fetched::Complete(whole) = Download::take(&mut download, block(1, false, b"end", b"a"), 1024) else {
+        panic!()
+    };
     assert_eq!(whole.payload(), b"0123456789abcdefend");
     let mut download = None;
     Download::take(&mut download, block(0, true, b"0123456789abcdef", b"a"), 1024);

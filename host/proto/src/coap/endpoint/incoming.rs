@@ -29,7 +29,9 @@ impl Endpoint {
             // A ping, or a message that makes no sense in this type (RFC 7252 sections 4.3 and 4.2).
             MessageKind::Confirmable => self.send_empty(peer, MessageKind::Reset, message.mid()),
             MessageKind::NonConfirmable => self.counters.unmatched += 1,
-            MessageKind::Acknowledgement if code == Code::EMPTY => self.take_acknowledgement(now, peer, message.mid()),
+            MessageKind::Acknowledgement if code == Code::EMPTY => {
+                self.take_acknowledgement(now, peer, message.mid())
+            }
             MessageKind::Acknowledgement if code.is_response() => self.take_piggybacked(now, peer, message),
             MessageKind::Acknowledgement => self.counters.unmatched += 1,
             MessageKind::Reset => self.take_reset(peer, message.mid()),
@@ -121,7 +123,14 @@ impl Endpoint {
     }
 
     /// The acknowledgement of a separate response that has come before.
-    fn repeated_answer(&mut self, now: Instant, peer: Peer, mid: u16, kind: MessageKind, digest: u64) -> Option<Vec<u8>> {
+    fn repeated_answer(
+        &mut self,
+        now: Instant,
+        peer: Peer,
+        mid: u16,
+        kind: MessageKind,
+        digest: u64,
+    ) -> Option<Vec<u8>> {
         if kind != MessageKind::Confirmable {
             return None;
         }
@@ -175,7 +184,13 @@ impl Endpoint {
             self.send_empty(peer, MessageKind::Acknowledgement, mid);
         }
         let Some(mut request) = request else {
-            return self.event(Event::Notification { peer, id, delivery: delivery(kind), receipt: None, message });
+            return self.event(Event::Notification {
+                peer,
+                id,
+                delivery: delivery(kind),
+                receipt: None,
+                message,
+            });
         };
         request.clear_option(option::OBSERVE);
         let mut download = None;
@@ -204,7 +219,8 @@ impl Endpoint {
         let key = self.exchanges.by_mid(peer, message.mid());
         let fits = |exchange: &Exchange| {
             // Some clients leave the token out of the error they answer to an option they do not know.
-            exchange.token == message.token() || (message.token().is_empty() && !message.code().is_success())
+            exchange.token == message.token()
+                || (message.token().is_empty() && !message.code().is_success())
                 || (message.token().is_empty() && exchange.observation.is_none())
         };
         match key.filter(|key| self.exchanges.get(*key).is_some_and(fits)) {
@@ -243,7 +259,13 @@ impl Endpoint {
     }
 
     /// Any success keeps the token: some clients leave the Observe option out of their first answer and notify all the same.
-    fn begin_observation(&mut self, now: Instant, exchange: &Exchange, message: &Message, observe: Option<u32>) {
+    fn begin_observation(
+        &mut self,
+        now: Instant,
+        exchange: &Exchange,
+        message: &Message,
+        observe: Option<u32>,
+    ) {
         let Some(id) = exchange.observation else { return };
         if !message.code().is_success() {
             self.observations.remove(id);

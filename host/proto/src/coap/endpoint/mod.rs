@@ -19,8 +19,8 @@ use slab::Slab;
 
 use super::block::Assemblies;
 use super::exchange::{Exchanges, Received};
-use super::message::{Block, Message, MessageKind};
 pub use super::message::Token;
+use super::message::{Block, Message, MessageKind};
 use super::observe::Observations;
 use super::{Entropy, Peer, Transmit};
 use crate::time::Instant;
@@ -301,7 +301,8 @@ impl Endpoint {
             return output;
         }
         let timers = self.timers.peek().map(|Reverse((at, _))| *at);
-        let next = [timers, self.received.next_expiry(), self.assemblies.next_expiry()].into_iter().flatten().min();
+        let next =
+            [timers, self.received.next_expiry(), self.assemblies.next_expiry()].into_iter().flatten().min();
         Output::Timeout(next)
     }
 
@@ -324,6 +325,9 @@ impl Endpoint {
 
 impl std::fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Endpoint").field("config", &self.config).field("counters", &self.counters).finish_non_exhaustive()
+        f.debug_struct("Endpoint")
+            .field("config", &self.config)
+            .field("counters", &self.counters)
+            .finish_non_exhaustive()
     }
 }

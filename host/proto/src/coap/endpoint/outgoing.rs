@@ -17,7 +17,16 @@ impl Endpoint {
         let borrows_token = token.is_some();
         let token = token.unwrap_or_else(|| self.new_token());
         let purpose = Purpose::Request(id);
-        let draft = Draft { peer, token, purpose, request: message, observation, borrows_token, upload, download: None };
+        let draft = Draft {
+            peer,
+            token,
+            purpose,
+            request: message,
+            observation,
+            borrows_token,
+            upload,
+            download: None,
+        };
         let bytes = self.send(now, draft);
         if let Some(observation) = observation {
             self.observations.insert(observation, peer, token, Some(bytes));
@@ -28,7 +37,8 @@ impl Endpoint {
     /// The next block of a request of ours.
     pub(super) fn continue_upload(&mut self, now: Instant, exchange: Exchange) {
         let Exchange { peer, token, purpose, request, observation, borrows_token, upload, .. } = exchange;
-        let draft = Draft { peer, token, purpose, request, observation, borrows_token, upload, download: None };
+        let draft =
+            Draft { peer, token, purpose, request, observation, borrows_token, upload, download: None };
         self.send(now, draft);
     }
 
@@ -44,8 +54,16 @@ impl Endpoint {
     ) {
         request.set_uint(option::BLOCK2, block.to_uint());
         let token = self.new_token();
-        let draft =
-            Draft { peer, token, purpose, request, observation: None, borrows_token: false, upload: None, download };
+        let draft = Draft {
+            peer,
+            token,
+            purpose,
+            request,
+            observation: None,
+            borrows_token: false,
+            upload: None,
+            download,
+        };
         self.send(now, draft);
     }
 
