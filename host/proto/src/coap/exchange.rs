@@ -69,10 +69,10 @@ impl Received {
         digest: u64,
     ) -> Novelty {
         self.expire(now);
-        if let Some(entry) = self.entries.get(&(peer, mid)) {
-            if entry.digest == digest {
-                return Novelty::Duplicate(entry.answer.clone());
-            }
+        if let Some(entry) = self.entries.get(&(peer, mid))
+            && entry.digest == digest
+        {
+            return Novelty::Duplicate(entry.answer.clone());
         }
         if self.entries.len() >= self.limit {
             self.drop_oldest();
@@ -192,10 +192,10 @@ impl Exchanges {
         if self.by_token.get(&exchange.token) == Some(&key) {
             self.by_token.remove(&exchange.token);
         }
-        if let Purpose::Request(id) = exchange.purpose {
-            if self.by_id.get(&id) == Some(&key) {
-                self.by_id.remove(&id);
-            }
+        if let Purpose::Request(id) = exchange.purpose
+            && self.by_id.get(&id) == Some(&key)
+        {
+            self.by_id.remove(&id);
         }
         Some(exchange)
     }

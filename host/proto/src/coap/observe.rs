@@ -88,12 +88,13 @@ impl Observation {
                 return if last.is_settled { Freshness::Repeated } else { Freshness::Pending };
             }
         }
-        if let (Some(number), Some((newest, at))) = (number, self.newest) {
-            if is_older(number, newest) && now.since(at) <= FRESHNESS {
-                return Freshness::Stale;
-            }
+        if let (Some(number), Some((newest, at))) = (number, self.newest)
+            && is_older(number, newest)
+            && now.since(at) <= FRESHNESS
+        {
+            return Freshness::Stale;
         }
-        self.newest = Some((number.or(self.newest.map(|(newest, _)| newest)).unwrap_or(0), now));
+        self.newest = Some((number.or_else(|| self.newest.map(|(newest, _)| newest)).unwrap_or(0), now));
         self.last = Some(Last { mid, is_settled: false });
         Freshness::Fresh
     }

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, BuildHasherDefault};
 
 use rustc_hash::FxHasher;
 
-use super::{Delivery, Endpoint, Event, Failure, Receipt, Unsettled};
+use super::{Asked, Delivery, Endpoint, Event, Failure, Receipt, Unsettled};
 use crate::coap::Peer;
 use crate::coap::block::{Download, Fetched, Joined};
 use crate::coap::exchange::{Answer, EXCHANGE_LIFETIME, Exchange, Novelty, Purpose, State};
@@ -51,6 +51,7 @@ impl Endpoint {
 
     fn take_request(&mut self, now: Instant, peer: Peer, message: Message, digest: u64) {
         let (kind, mid, token) = (message.kind(), message.mid(), message.token());
+        let asked = Asked { peer, kind, mid, token };
         match self.received.take(now, peer, mid, kind == MessageKind::Confirmable, digest) {
             Novelty::New => {}
             Novelty::Duplicate(answer) => {
@@ -66,22 +67,22 @@ impl Endpoint {
             self.counters.unknown_option += 1;
             if kind == MessageKind::Confirmable {
                 let answer = Message::new(Code::BAD_OPTION).with_payload(format!("option {number}"));
-                self.answer(peer, kind, mid, &token, None, answer);
+                self.answer(&asked, None, answer);
             }
             return;
         }
         if message.code().0 > Code::IPATCH.0 {
-            return self.answer(peer, kind, mid, &token, None, Message::new(Code::METHOD_NOT_ALLOWED));
+            return self.answer(&asked, None, Message::new(Code::METHOD_NOT_ALLOWED));
         }
         let block = message.block(option::BLOCK1);
         let message = match block {
             None => message,
             Some(block) => match self.assemblies.join(now, peer, message, block) {
                 Joined::Complete(message) => *message,
-                Joined::Answer(answer) => return self.answer(peer, kind, mid, &token, Some(block), *answer),
+                Joined::Answer(answer) => return self.answer(&asked, Some(block), *answer),
             },
         };
-        let key = self.unsettled.insert(Unsettled::Request { peer, kind, mid, token, block });
+        let key = self.unsettled.insert(Unsettled::Request { asked, block });
         self.event(Event::Request { peer, receipt: Receipt(key as u64), message });
     }
 
@@ -196,7 +197,7 @@ impl Endpoint {
         let mut download = None;
         if let Fetched::More(block) = Download::take(&mut download, message, self.config.max_body) {
             let purpose = Purpose::Notification { id, delivery: delivery(kind) };
-            self.fetch(now, peer, purpose, request, download, block);
+            self.fetch(now, peer, (purpose, download), request, block);
         }
     }
 
@@ -238,22 +239,20 @@ impl Endpoint {
     /// A response to an exchange: the last one, or one that asks for, or announces, another block.
     fn take_response(&mut self, now: Instant, key: usize, delivery: Delivery, message: Message) {
         let Some(mut exchange) = self.exchanges.remove(key) else { return };
-        if let Some(upload) = &mut exchange.upload {
-            if upload.advance(&message) {
-                return self.continue_upload(now, exchange);
-            }
+        if exchange.upload.as_mut().is_some_and(|upload| upload.advance(&message)) {
+            return self.continue_upload(now, exchange);
         }
         let observe = message.observe();
         if exchange.download.is_none() {
             self.begin_observation(now, &exchange, &message, observe);
         }
         match Download::take(&mut exchange.download, message, self.config.max_body) {
-            Fetched::Complete(message) => self.complete(exchange, delivery, *message),
+            Fetched::Complete(message) => self.complete(&exchange, delivery, *message),
             Fetched::Broken => self.fail(&exchange, Failure::Incomplete),
             Fetched::More(block) => {
                 let mut request = exchange.request;
                 request.clear_option(option::OBSERVE);
-                self.fetch(now, exchange.peer, exchange.purpose, request, exchange.download, block);
+                self.fetch(now, exchange.peer, (exchange.purpose, exchange.download), request, block);
             }
         }
     }
@@ -274,7 +273,7 @@ impl Endpoint {
         }
     }
 
-    fn complete(&mut self, exchange: Exchange, delivery: Delivery, message: Message) {
+    fn complete(&mut self, exchange: &Exchange, delivery: Delivery, message: Message) {
         let peer = exchange.peer;
         match exchange.purpose {
             Purpose::Request(id) => self.event(Event::Response { peer, id, delivery, message }),

@@ -193,10 +193,19 @@ pub struct Counters {
     pub refused: u64,
 }
 
+/// What an answer needs to know of its request.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    peer: Peer,
+    kind: MessageKind,
+    mid: u16,
+    token: Token,
+}
+
 /// A message that the caller has not settled yet.
 #[derive(Debug)]
 enum Unsettled {
-    Request { peer: Peer, kind: MessageKind, mid: u16, token: Token, block: Option<Block> },
+    Request { asked: Asked, block: Option<Block> },
     Notification { peer: Peer, mid: u16, id: ObservationId },
 }
 
@@ -246,8 +255,8 @@ impl Endpoint {
     /// Answer a request: piggybacked if it was confirmable, non-confirmable otherwise; kept for duplicates.
     /// The response's code, options and payload count. Poll the output afterwards.
     pub fn respond(&mut self, receipt: Receipt, response: Message) {
-        let Some(Unsettled::Request { peer, kind, mid, token, block }) = self.settle(receipt) else { return };
-        self.answer(peer, kind, mid, &token, block, response);
+        let Some(Unsettled::Request { asked, block }) = self.settle(receipt) else { return };
+        self.answer(&asked, block, response);
     }
 
     /// Acknowledge a confirmable notification. Poll the output afterwards.
@@ -263,7 +272,7 @@ impl Endpoint {
     pub fn refuse(&mut self, receipt: Receipt) {
         self.counters.refused += 1;
         match self.settle(receipt) {
-            Some(Unsettled::Request { peer, mid, .. }) => self.received.forget(peer, mid),
+            Some(Unsettled::Request { asked, .. }) => self.received.forget(asked.peer, asked.mid),
             Some(Unsettled::Notification { id, mid, .. }) => {
                 if let Some(observation) = self.observations.by_id(id) {
                     observation.forget(mid);

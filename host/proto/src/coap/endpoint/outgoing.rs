@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use super::{Endpoint, Failure, Request, Token};
+use super::{Asked, Endpoint, Failure, Request, Token};
 use crate::coap::Peer;
 use crate::coap::block::{Download, Upload};
 use crate::coap::exchange::{ACK_TIMEOUT, Exchange, MAX_RETRANSMIT, Purpose, State};
@@ -47,9 +47,8 @@ impl Endpoint {
         &mut self,
         now: Instant,
         peer: Peer,
-        purpose: Purpose,
+        (purpose, download): (Purpose, Option<Download>),
         mut request: Message,
-        download: Option<Download>,
         block: Block,
     ) {
         request.set_uint(option::BLOCK2, block.to_uint());
@@ -127,22 +126,15 @@ impl Endpoint {
     }
 
     /// Answer a message: in its acknowledgement, or in a non-confirmable message of its own.
-    pub(super) fn answer(
-        &mut self,
-        peer: Peer,
-        kind: MessageKind,
-        mid: u16,
-        token: &Token,
-        block: Option<Block>,
-        mut answer: Message,
-    ) {
+    pub(super) fn answer(&mut self, asked: &Asked, block: Option<Block>, mut answer: Message) {
+        let Asked { peer, kind, mid, token } = *asked;
         if let Some(block) = block.filter(|block| block.szx < 7) {
             answer.set_uint(option::BLOCK1, block.to_uint());
         }
         if kind == MessageKind::Confirmable {
-            answer.address(MessageKind::Acknowledgement, mid, token);
+            answer.address(MessageKind::Acknowledgement, mid, &token);
         } else {
-            answer.address(MessageKind::NonConfirmable, self.new_mid(peer), token);
+            answer.address(MessageKind::NonConfirmable, self.new_mid(peer), &token);
         }
         let bytes = answer.to_bytes();
         self.received.answered(peer, mid, Some(&bytes));

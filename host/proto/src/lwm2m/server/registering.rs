@@ -204,11 +204,11 @@ impl Server {
 
     /// What waits for the client at this address may go.
     pub(super) fn go_on(&mut self, now: Instant, peer: Peer) {
-        if let Some(key) = self.by_peer.get(&peer).copied() {
-            if !self.clients[key].waiting.is_empty() {
-                self.drive(now, key);
-                self.absorb(now);
-            }
+        if let Some(key) = self.by_peer.get(&peer).copied()
+            && !self.clients[key].waiting.is_empty()
+        {
+            self.drive(now, key);
+            self.absorb(now);
         }
     }
 
