@@ -34,6 +34,7 @@ pub(crate) struct Observation {
 #[derive(Clone, Copy, Debug)]
 struct Last {
     mid: u16,
+    number: Option<u32>,
     is_settled: bool,
 }
 
@@ -82,8 +83,9 @@ impl Observation {
     /// RFC 7641 section 3.4, but for one thing: an equal number in a new message is fresh, because a client library in
     /// the field gives each number to two notifications in turn.
     pub(crate) fn judge(&mut self, now: Instant, mid: u16, number: Option<u32>) -> Freshness {
-        if let Some(last) = self.last.filter(|last| last.mid == mid) {
-            // A message id does not come again within its lifetime, so the same id is the same message.
+        // A message id does not come again within its lifetime, but there are devices that repeat the id of the request
+        // in every notification: the number tells.
+        if let Some(last) = self.last.filter(|last| last.mid == mid && last.number == number) {
             if self.newest.is_none_or(|(_, at)| now.since(at) < SAME_MESSAGE) {
                 return if last.is_settled { Freshness::Repeated } else { Freshness::Pending };
             }
@@ -95,7 +97,7 @@ impl Observation {
             return Freshness::Stale;
         }
         self.newest = Some((number.or_else(|| self.newest.map(|(newest, _)| newest)).unwrap_or(0), now));
-        self.last = Some(Last { mid, is_settled: false });
+        self.last = Some(Last { mid, number, is_settled: false });
         Freshness::Fresh
     }
 
