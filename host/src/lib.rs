@@ -1,3 +1,6 @@
 //! Tidegate.
 
+pub mod cli;
 pub mod config;
+pub mod log;
+pub mod mqtt;
