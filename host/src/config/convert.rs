@@ -6,7 +6,7 @@
 
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -40,7 +40,7 @@ impl TryFrom<Draft<'_>> for Config {
             http: http(&source, &raw.http)?,
             store: store(&source, &raw.store)?,
             registration: registration(&source, &raw.registration)?,
-            models: Models { directory: path(&source, &raw.models.directory, Models::default().directory) },
+            models: Models { directory: path(&source, &raw.models.directory, &Models::default().directory) },
             coap,
             plugins,
             translators,
@@ -76,7 +76,7 @@ fn dtls(source: &Source<'_>, raw: &raw::Dtls) -> Result<Dtls, ConfigError> {
             "leave it at \"credentials.toml\"",
         ));
     }
-    Ok(Dtls { credentials: path(source, &raw.credentials, default.credentials), ..default })
+    Ok(Dtls { credentials: path(source, &raw.credentials, &default.credentials), ..default })
 }
 
 fn mqtt(source: &Source<'_>, raw: &raw::Mqtt) -> Result<Mqtt, ConfigError> {
@@ -215,7 +215,7 @@ fn store(source: &Source<'_>, raw: &raw::Store) -> Result<Store, ConfigError> {
             "keeping state over a restart is",
             "remove the key",
         )),
-        _ => Ok(Store { path: path(source, &raw.path, Store::default().path) }),
+        _ => Ok(Store { path: path(source, &raw.path, &Store::default().path) }),
     }
 }
 
@@ -238,7 +238,7 @@ fn registration(source: &Source<'_>, raw: &raw::Registration) -> Result<Registra
 fn plugins(source: &Source<'_>, raw: &raw::Plugins) -> Result<Plugins, ConfigError> {
     let default = Plugins::default();
     Ok(Plugins {
-        directory: path(source, &raw.directory, default.directory),
+        directory: path(source, &raw.directory, &default.directory),
         limits: Limits {
             fuel: fuel(source, "plugins.fuel", &raw.fuel, default.limits.fuel)?,
             wall: duration(source, "plugins.wall", &raw.wall, default.limits.wall)?,
@@ -419,9 +419,9 @@ fn fuel(source: &Source<'_>, key: &str, raw: &At<i64>, default: u64) -> Result<u
         .ok_or_else(|| source.error(&typed.span(), key, "must be a number above zero"))
 }
 
-fn path(source: &Source<'_>, raw: &At<String>, default: PathBuf) -> PathBuf {
+fn path(source: &Source<'_>, raw: &At<String>, default: &Path) -> PathBuf {
     match raw {
-        None => source.file.parent().map_or_else(|| default.clone(), |folder| folder.join(&default)),
+        None => source.file.parent().map_or_else(|| default.into(), |folder| folder.join(default)),
         Some(typed) => beside(source, typed.as_ref()),
     }
 }

@@ -5,6 +5,11 @@
 //! the connection on to one of two rumqttd servers on loopback ports of the system's choice. The gateway's own session
 //! goes to its server directly. It is a client like any other, so that there is one way to a broker.
 //!
+//! Known limit of rumqttd 0.20: a message with MQTT 5 properties that reaches an MQTT 3.1.1 subscriber ends that
+//! subscriber's connection by a panic in rumqttd, and when the subscriber comes back under the same client identifier,
+//! all later MQTT 3.1.1 connections. MQTT 5 clients, and so the gateway's own session, go on. Who mixes versions and uses
+//! properties needs another broker.
+//!
 //! rumqttd cannot be stopped: its threads live as long as the process. Dropping the `EmbeddedBroker` closes the front.
 
 use std::collections::HashMap;

@@ -38,7 +38,8 @@ pub struct Session {
 }
 
 impl Session {
-    /// Starts connecting, and goes on until `shutdown`. What comes in by the subscriptions arrives at the receiver.
+    /// Starts connecting, and goes on until `shutdown`, or until all lanes are dropped and empty. What comes in by the
+    /// subscriptions arrives at the receiver.
     ///
     /// Must be called within a tokio runtime. Filters must have passed `check_filter`.
     pub fn start(
