@@ -18,13 +18,17 @@ pub struct BrokerAddress {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BrokerAddressError {
     /// A scheme that a later version will know.
-    #[error("{0}:// is not available in this version yet; use mqtt://, over a trusted network or a local TLS tunnel")]
+    #[error(
+        "{0}:// is not available in this version yet; use mqtt://, over a trusted network or a local TLS tunnel"
+    )]
     NotYet(String),
     /// No scheme, or one that is none of MQTT's.
     #[error("`{0}` is not the address of a broker; write \"embedded\" or \"mqtt://host:1883\"")]
     Scheme(String),
     /// A password does not belong into a file that is shown around.
-    #[error("a password does not belong into the address; put it into a file and name that in `password-file`")]
+    #[error(
+        "a password does not belong into the address; put it into a file and name that in `password-file`"
+    )]
     Password,
     /// No host.
     #[error("the address of the broker has no host; write \"mqtt://host:1883\"")]

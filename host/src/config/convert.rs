@@ -6,7 +6,7 @@
 
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -15,8 +15,8 @@ use toml::Spanned;
 use super::error::{ConfigError, Source};
 use super::raw::{self, At, ListAt};
 use super::{
-    Broker, BrokerAddress, Coap, Config, Dtls, Embedded, Http, Limits, Models, Mqtt, MqttVersion, OnFault, Plugins,
-    Registration, Route, Store, Translator, units,
+    Broker, BrokerAddress, Coap, Config, Dtls, Embedded, Http, Limits, Models, Mqtt, MqttVersion, OnFault,
+    Plugins, Registration, Route, Store, Translator, units,
 };
 
 /// A file that has been read but not yet understood.
@@ -40,7 +40,7 @@ impl TryFrom<Draft<'_>> for Config {
             http: http(&source, &raw.http)?,
             store: store(&source, &raw.store)?,
             registration: registration(&source, &raw.registration)?,
-            models: Models { directory: path(&source, &raw.models.directory, Models::default().directory) },
+            models: Models { directory: path(&source, &raw.models.directory, &Models::default().directory) },
             coap,
             plugins,
             translators,
@@ -53,7 +53,11 @@ fn coap(source: &Source<'_>, raw: &raw::Coap) -> Result<Coap, ConfigError> {
     let default = Coap::default();
     let listen = addresses(source, "coap.listen", &raw.listen, default.listen)?;
     if let (true, Some(typed)) = (listen.is_empty(), &raw.listen) {
-        return Err(source.error(&typed.span(), "coap.listen", "is empty; name at least one address, such as \"0.0.0.0:5783\""));
+        return Err(source.error(
+            &typed.span(),
+            "coap.listen",
+            "is empty; name at least one address, such as \"0.0.0.0:5783\"",
+        ));
     }
     Ok(Coap { listen, shards: count(source, "coap.shards", &raw.shards, 0..=1024, default.shards)? })
 }
@@ -64,13 +68,20 @@ fn dtls(source: &Source<'_>, raw: &raw::Dtls) -> Result<Dtls, ConfigError> {
         return Err(not_yet(source, &typed.span(), "dtls.listen", "DTLS is", "leave the list empty"));
     }
     if let Some(typed) = raw.credentials.as_ref().filter(|typed| typed.as_ref() != "credentials.toml") {
-        return Err(not_yet(source, &typed.span(), "dtls.credentials", "DTLS is", "leave it at \"credentials.toml\""));
+        return Err(not_yet(
+            source,
+            &typed.span(),
+            "dtls.credentials",
+            "DTLS is",
+            "leave it at \"credentials.toml\"",
+        ));
     }
-    Ok(Dtls { credentials: path(source, &raw.credentials, default.credentials), ..default })
+    Ok(Dtls { credentials: path(source, &raw.credentials, &default.credentials), ..default })
 }
 
 fn mqtt(source: &Source<'_>, raw: &raw::Mqtt) -> Result<Mqtt, ConfigError> {
-    for (key, typed) in [("mqtt.ca", &raw.ca), ("mqtt.certificate", &raw.certificate), ("mqtt.key", &raw.key)] {
+    for (key, typed) in [("mqtt.ca", &raw.ca), ("mqtt.certificate", &raw.certificate), ("mqtt.key", &raw.key)]
+    {
         if let Some(typed) = typed {
             return Err(not_yet(source, &typed.span(), key, "MQTT over TLS is", "remove the key"));
         }
@@ -79,7 +90,11 @@ fn mqtt(source: &Source<'_>, raw: &raw::Mqtt) -> Result<Mqtt, ConfigError> {
     let broker = broker(source, raw, default.broker)?;
     let username = match (&raw.username, &broker) {
         (Some(typed), Broker::External(BrokerAddress { username: Some(_), .. })) => {
-            return Err(source.error(&typed.span(), "mqtt.username", "stands in `broker` as well; remove one of them"));
+            return Err(source.error(
+                &typed.span(),
+                "mqtt.username",
+                "stands in `broker` as well; remove one of them",
+            ));
         }
         (Some(typed), _) => Some(typed.as_ref().clone()),
         (None, Broker::External(address)) => address.username.clone(),
@@ -105,12 +120,11 @@ fn broker(source: &Source<'_>, raw: &raw::Mqtt, default: Broker) -> Result<Broke
     let broker = match &raw.broker {
         None => default,
         Some(typed) if typed.as_ref() == "embedded" => Broker::Embedded,
-        Some(typed) => Broker::External(
-            typed
-                .as_ref()
-                .parse()
-                .map_err(|error: super::BrokerAddressError| source.error(&typed.span(), "mqtt.broker", error.to_string()))?,
-        ),
+        Some(typed) => {
+            Broker::External(typed.as_ref().parse().map_err(|error: super::BrokerAddressError| {
+                source.error(&typed.span(), "mqtt.broker", error.to_string())
+            })?)
+        }
     };
     if let (Broker::Embedded, Some(typed)) = (&broker, &raw.username) {
         let message = "the embedded broker has no users; remove it, or name another broker in `broker`";
@@ -124,9 +138,11 @@ fn version(source: &Source<'_>, raw: &At<i64>, default: MqttVersion) -> Result<M
         None => Ok(default),
         Some((4, _)) => Ok(MqttVersion::V4),
         Some((5, _)) => Ok(MqttVersion::V5),
-        Some((other, place)) => {
-            Err(source.error(&place, "mqtt.version", format!("`{other}` is unknown; write 5, or 4 for MQTT 3.1.1")))
-        }
+        Some((other, place)) => Err(source.error(
+            &place,
+            "mqtt.version",
+            format!("`{other}` is unknown; write 5, or 4 for MQTT 3.1.1"),
+        )),
     }
 }
 
@@ -146,7 +162,11 @@ fn keep_alive(source: &Source<'_>, raw: &At<String>, default: Duration) -> Resul
     match raw {
         // Whole seconds in 16 bits on the wire (MQTT 5, 3.1.2.10); below 5 s rumqttc refuses by a panic.
         Some(typed) if !(5..=65_535).contains(&keep_alive.as_secs()) || keep_alive.subsec_millis() != 0 => {
-            Err(source.error(&typed.span(), "mqtt.keep-alive", "must be whole seconds from \"5s\" to \"65535s\""))
+            Err(source.error(
+                &typed.span(),
+                "mqtt.keep-alive",
+                "must be whole seconds from \"5s\" to \"65535s\"",
+            ))
         }
         _ => Ok(keep_alive),
     }
@@ -166,9 +186,11 @@ fn embedded(source: &Source<'_>, raw: &raw::Embedded) -> Result<Embedded, Config
     let key = "mqtt.embedded.listen";
     let listen = addresses(source, key, &raw.listen, Embedded::default().listen)?;
     match &raw.listen {
-        Some(typed) if listen.is_empty() => {
-            Err(source.error(&typed.span(), key, "is empty; name at least one address, such as \"127.0.0.1:1883\""))
-        }
+        Some(typed) if listen.is_empty() => Err(source.error(
+            &typed.span(),
+            key,
+            "is empty; name at least one address, such as \"127.0.0.1:1883\"",
+        )),
         _ => Ok(Embedded { listen }),
     }
 }
@@ -186,30 +208,37 @@ fn http(source: &Source<'_>, raw: &raw::Http) -> Result<Http, ConfigError> {
 
 fn store(source: &Source<'_>, raw: &raw::Store) -> Result<Store, ConfigError> {
     match &raw.path {
-        Some(typed) if typed.as_ref() != "data" => {
-            Err(not_yet(source, &typed.span(), "store.path", "keeping state over a restart is", "remove the key"))
-        }
-        _ => Ok(Store { path: path(source, &raw.path, Store::default().path) }),
+        Some(typed) if typed.as_ref() != "data" => Err(not_yet(
+            source,
+            &typed.span(),
+            "store.path",
+            "keeping state over a restart is",
+            "remove the key",
+        )),
+        _ => Ok(Store { path: path(source, &raw.path, &Store::default().path) }),
     }
 }
 
 fn registration(source: &Source<'_>, raw: &raw::Registration) -> Result<Registration, ConfigError> {
     let default = Registration::default();
-    let lifetime_min = duration(source, "registration.lifetime-min", &raw.lifetime_min, default.lifetime_min)?;
-    let lifetime_max = duration(source, "registration.lifetime-max", &raw.lifetime_max, default.lifetime_max)?;
+    let lifetime_min =
+        duration(source, "registration.lifetime-min", &raw.lifetime_min, default.lifetime_min)?;
+    let lifetime_max =
+        duration(source, "registration.lifetime-max", &raw.lifetime_max, default.lifetime_max)?;
     let typed = raw.lifetime_max.as_ref().or(raw.lifetime_min.as_ref());
     if let (true, Some(typed)) = (lifetime_min > lifetime_max, typed) {
         let message = "`lifetime-min` must not be above `lifetime-max`";
         return Err(source.error(&typed.span(), "registration.lifetime-max", message));
     }
-    let awake_window = duration(source, "registration.awake-window", &raw.awake_window, default.awake_window)?;
+    let awake_window =
+        duration(source, "registration.awake-window", &raw.awake_window, default.awake_window)?;
     Ok(Registration { lifetime_min, lifetime_max, awake_window })
 }
 
 fn plugins(source: &Source<'_>, raw: &raw::Plugins) -> Result<Plugins, ConfigError> {
     let default = Plugins::default();
     Ok(Plugins {
-        directory: path(source, &raw.directory, default.directory),
+        directory: path(source, &raw.directory, &default.directory),
         limits: Limits {
             fuel: fuel(source, "plugins.fuel", &raw.fuel, default.limits.fuel)?,
             wall: duration(source, "plugins.wall", &raw.wall, default.limits.wall)?,
@@ -218,7 +247,11 @@ fn plugins(source: &Source<'_>, raw: &raw::Plugins) -> Result<Plugins, ConfigErr
     })
 }
 
-fn translators(source: &Source<'_>, raw: &[raw::Translator], limits: Limits) -> Result<Vec<Translator>, ConfigError> {
+fn translators(
+    source: &Source<'_>,
+    raw: &[raw::Translator],
+    limits: Limits,
+) -> Result<Vec<Translator>, ConfigError> {
     if raw.is_empty() {
         return Ok(vec![Translator { limits, ..Translator::default() }]);
     }
@@ -289,13 +322,15 @@ fn route(
     for name in named {
         if !translators.iter().any(|translator| translator.name == *name.as_ref()) {
             let known: Vec<&str> = translators.iter().map(|translator| translator.name.as_str()).collect();
-            let message = format!("there is no translator `{}`; there is: {}", name.as_ref(), known.join(", "));
+            let message =
+                format!("there is no translator `{}`; there is: {}", name.as_ref(), known.join(", "));
             return Err(source.error(&name.span(), "route.translators", message));
         }
     }
     let objects = raw.objects.iter().map(|typed| {
-        u16::try_from(*typed.as_ref())
-            .map_err(|_| source.error(&typed.span(), "route.objects", "an object id is a number from 0 to 65535"))
+        u16::try_from(*typed.as_ref()).map_err(|_| {
+            source.error(&typed.span(), "route.objects", "an object id is a number from 0 to 65535")
+        })
     });
     let listener = match &raw.listener {
         None => None,
@@ -338,9 +373,15 @@ fn address(source: &Source<'_>, key: &str, typed: &Spanned<String>) -> Result<So
     })
 }
 
-fn duration(source: &Source<'_>, key: &str, raw: &At<String>, default: Duration) -> Result<Duration, ConfigError> {
+fn duration(
+    source: &Source<'_>,
+    key: &str,
+    raw: &At<String>,
+    default: Duration,
+) -> Result<Duration, ConfigError> {
     let Some(typed) = raw else { return Ok(default) };
-    let duration = units::duration(typed.as_ref()).map_err(|message| source.error(&typed.span(), key, message))?;
+    let duration =
+        units::duration(typed.as_ref()).map_err(|message| source.error(&typed.span(), key, message))?;
     if duration.is_zero() {
         return Err(source.error(&typed.span(), key, "must be above zero"));
     }
@@ -378,9 +419,9 @@ fn fuel(source: &Source<'_>, key: &str, raw: &At<i64>, default: u64) -> Result<u
         .ok_or_else(|| source.error(&typed.span(), key, "must be a number above zero"))
 }
 
-fn path(source: &Source<'_>, raw: &At<String>, default: PathBuf) -> PathBuf {
+fn path(source: &Source<'_>, raw: &At<String>, default: &Path) -> PathBuf {
     match raw {
-        None => source.file.parent().map_or_else(|| default.clone(), |folder| folder.join(&default)),
+        None => source.file.parent().map_or_else(|| default.into(), |folder| folder.join(default)),
         Some(typed) => beside(source, typed.as_ref()),
     }
 }
@@ -405,7 +446,9 @@ fn json(value: toml::Value) -> Value {
         toml::Value::Boolean(flag) => flag.into(),
         toml::Value::Datetime(date) => date.to_string().into(),
         toml::Value::Array(list) => list.into_iter().map(json).collect(),
-        toml::Value::Table(table) => Value::Object(table.into_iter().map(|(key, value)| (key, json(value))).collect()),
+        toml::Value::Table(table) => {
+            Value::Object(table.into_iter().map(|(key, value)| (key, json(value))).collect())
+        }
     }
 }
 

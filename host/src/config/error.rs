@@ -83,7 +83,8 @@ impl Source<'_> {
 
     /// The table that a place is in, by the last header at or above its line.
     fn section(&self, offset: usize) -> String {
-        let headers = self.text.lines().take(self.line(offset)).filter_map(|line| line.trim().strip_prefix('['));
+        let headers =
+            self.text.lines().take(self.line(offset)).filter_map(|line| line.trim().strip_prefix('['));
         let header = headers.last().unwrap_or_default().trim_start_matches('[');
         header.split(']').next().unwrap_or_default().trim().into()
     }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 /// Reads a duration: digits and one of ms, s, m, h, d.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is not a duration; write it like \"250ms\", \"30s\", \"5m\", \"24h\" or \"7d\"");
+    let wrong =
+        || format!("`{text}` is not a duration; write it like \"250ms\", \"30s\", \"5m\", \"24h\" or \"7d\"");
     let (number, unit) = split(text).ok_or_else(wrong)?;
     let milliseconds = match unit {
         "ms" => 1,
@@ -19,7 +20,8 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 
 /// Reads a size in bytes: digits and one of B, KiB, MiB, GiB.
 pub(super) fn size(text: &str) -> Result<usize, String> {
-    let wrong = || format!("`{text}` is not a size; write it like \"65536B\", \"512KiB\", \"16MiB\" or \"1GiB\"");
+    let wrong =
+        || format!("`{text}` is not a size; write it like \"65536B\", \"512KiB\", \"16MiB\" or \"1GiB\"");
     let (number, unit) = split(text).ok_or_else(wrong)?;
     let bytes = match unit {
         "B" => 1_u64,
