@@ -143,11 +143,12 @@ impl Instance {
             limits.bytes.saturating_mul(2).saturating_add(limits.actions.saturating_mul(ACTION_COST)),
         );
         arm(&mut store, limits)?;
-        let translator = generation.pre().instantiate(&mut store).map_err(classify)?;
+        let translator = generation.pre().instantiate(&mut store).map_err(|error| classify(&error))?;
         let configured =
             translator.tidegate_translator_setup().call_configure(&mut store, generation.settings());
-        let subscriptions =
-            configured.map_err(classify)?.map_err(|diagnostics| Fault::Malformed(describe(&diagnostics)))?;
+        let subscriptions = configured
+            .map_err(|error| classify(&error))?
+            .map_err(|diagnostics| Fault::Malformed(describe(&diagnostics)))?;
         Ok((Self { store, translator, calls: 0 }, subscriptions))
     }
 
@@ -158,10 +159,12 @@ impl Instance {
     ) -> Result<Vec<Action>, Fault> {
         arm(&mut self.store, limits)?;
         self.calls += 1;
-        function(&self.translator, &mut self.store).map_err(classify)?.map_err(|fault| match fault {
-            types::Fault::Unsupported(text) => Fault::Unsupported(text),
-            types::Fault::Malformed(text) => Fault::Malformed(text),
-            types::Fault::Internal(text) => Fault::Internal(text),
+        function(&self.translator, &mut self.store).map_err(|error| classify(&error))?.map_err(|fault| {
+            match fault {
+                types::Fault::Unsupported(text) => Fault::Unsupported(text),
+                types::Fault::Malformed(text) => Fault::Malformed(text),
+                types::Fault::Internal(text) => Fault::Internal(text),
+            }
         })
     }
 
@@ -238,7 +241,7 @@ type Called = wasmtime::Result<Result<Vec<Action>, types::Fault>>;
 
 /// Gives the next call its fuel, its time and its log lines.
 fn arm(store: &mut Store<State>, limits: &Limits) -> Result<(), Fault> {
-    store.set_fuel(limits.fuel).map_err(classify)?;
+    store.set_fuel(limits.fuel).map_err(|error| classify(&error))?;
     store.set_epoch_deadline(ticks(limits.wall));
     store.data_mut().lines = 0;
     Ok(())
@@ -246,7 +249,7 @@ fn arm(store: &mut Store<State>, limits: &Limits) -> Result<(), Fault> {
 
 /// wasmtime's error as a fault. What is neither a limit nor a trap comes from reading the result: pointers out of bounds,
 /// text that is not UTF-8, an unknown variant, more than may be copied.
-fn classify(error: wasmtime::Error) -> Fault {
+fn classify(error: &wasmtime::Error) -> Fault {
     if let Some(limit) = error.downcast_ref::<LimitKind>() {
         return Fault::Limit(*limit);
     }
