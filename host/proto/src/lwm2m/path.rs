@@ -231,13 +231,9 @@ mod tests {
 
     #[test]
     fn sorts_a_path_before_what_is_below_it() {
-        let mut paths =
-            [Path::new([3, 1]), Path::new([3, 0, 5]), Path::new([3, 0]), Path::new([3])];
+        let mut paths = [Path::new([3, 1]), Path::new([3, 0, 5]), Path::new([3, 0]), Path::new([3])];
         paths.sort();
-        assert_eq!(
-            paths,
-            [Path::new([3]), Path::new([3, 0]), Path::new([3, 0, 5]), Path::new([3, 1])]
-        );
+        assert_eq!(paths, [Path::new([3]), Path::new([3, 0]), Path::new([3, 0, 5]), Path::new([3, 1])]);
     }
 
     proptest! {
