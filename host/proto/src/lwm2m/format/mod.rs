@@ -164,16 +164,6 @@ pub enum Error {
         /// What is wrong there.
         reason: String,
     },
-    /// One entry of the payload cannot be understood.
-    #[error("{format}, entry {entry}: {reason}")]
-    Entry {
-        /// The format's name.
-        format: &'static str,
-        /// Which entry, from 0.
-        entry: usize,
-        /// What is wrong with it.
-        reason: String,
-    },
     /// The payload holds more values than the gateway takes.
     #[error("{format}: more than {limit} values")]
     TooMany {
