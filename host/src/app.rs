@@ -14,47 +14,47 @@ use tokio::sync::watch;
 
 use crate::bridge::{Downlink, Faults, Routing, Shared, UplinkBridge};
 use crate::config::{self, Config};
-use crate::mqtt::{self, Session};
+use crate::mqtt::{self, EmbeddedBroker, Outbox, QoS, Session, SessionOptions, Subscription};
 use crate::net::{self, Clock, Directory, Shard, ShardHandle};
+use crate::plugin::contract::types;
 use crate::plugin::{Artifact, Engine, Generation, Limits, Slot};
 
 /// A running gateway.
 #[derive(Debug)]
 pub struct Gateway {
     coap: Vec<SocketAddr>,
+    broker: String,
     session: Session,
-    embedded: Option<mqtt::EmbeddedBroker>,
+    embedded: Option<EmbeddedBroker>,
     stop: watch::Sender<bool>,
     shards: Vec<JoinHandle<()>>,
     downlink: JoinHandle<()>,
-    /// Keeps the ticker of the engine alive.
-    _engine: Arc<Engine>,
+    /// Dropped last: the clock of every translator call.
+    _engine: Engine,
 }
 
 impl Gateway {
     /// Start everything. An error names what could not be had, and nothing is left running.
     pub async fn start(config: &Config) -> anyhow::Result<Self> {
-        let engine = Arc::new(Engine::new(&limits(config)).context("the WebAssembly engine cannot start")?);
-        let slots = prove(&engine, config)?;
-        let routes = config.routes.iter().map(|route| (route.endpoints.clone(), route.translators.clone()));
-        let routing = Routing::new(slots, routes)
-            .map_err(|name| anyhow::anyhow!("a [[route]] names the translator {name:?}, but there is no such [[translator]]"))?;
+        let engine = Engine::new(&limits(&config.plugins.limits))
+            .map_err(|error| anyhow::anyhow!("the WebAssembly engine cannot start: {error:#}"))?;
+        let routing = route(prove(&engine, config)?, config)?;
+        let subscriptions = subscriptions(&routing)?;
+        let shared = share(config, routing)?;
         let count = shard_count(config)?;
         let sockets = net::bind_listeners(&config.coap.listen, count.into())?;
-        let coap = sockets.first().map(|of| of.iter().filter_map(|socket| socket.local_addr().ok()).collect());
-        let embedded = match &config.mqtt.broker {
-            config::Broker::Embedded => Some(mqtt::EmbeddedBroker::start(&config.mqtt.embedded)?),
-            config::Broker::External(_) => None,
+        let coap = sockets.iter().take(1).flatten().filter_map(|socket| socket.local_addr().ok()).collect();
+        let (embedded, options) = broker(config).await?;
+        let broker = match &embedded {
+            Some(broker) => broker.listening().iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
+            None => format!("{}:{}", options.host, options.port),
         };
-        let filters = routing.slots().iter().filter_map(|slot| slot.subscriptions());
-        let filters = filters.flat_map(|of| of.filters.clone()).collect();
-        let (mut lanes, outbox) = mqtt::outbox(usize::from(count) + 1, config.mqtt.outbox);
-        let (session, incoming) = Session::start(&config.mqtt, embedded.as_ref(), filters, outbox);
+        let (mut lanes, drain) = Outbox::open(usize::from(count) + 1, config.mqtt.outbox);
+        let (session, incoming) = Session::start(&options, drain, subscriptions);
         let (stop, stopped) = watch::channel(false);
-        let shared = share(config, routing)?;
         let (handles, commands): (Vec<ShardHandle>, Vec<_>) = (0..count).map(|_| Shard::<UplinkBridge>::handle()).unzip();
-        let downlink_lane = lanes.pop().context("the outbox has a lane for downlinks")?;
-        let downlink = Downlink::new(shared.clone(), downlink_lane, handles.clone()).start(incoming)?;
+        let replies = lanes.pop().context("the outbox has a lane for replies")?;
+        let downlink = Downlink::new(shared.clone(), replies, handles.clone()).start(incoming)?;
         let mut shards = Vec::new();
         for (number, ((sockets, lane), commands)) in (0..count).zip(sockets.into_iter().zip(lanes).zip(commands)) {
             let shard = Shard {
@@ -66,12 +66,17 @@ impl Gateway {
             };
             shards.push(shard.start(commands, handles.clone(), stopped.clone())?);
         }
-        Ok(Self { coap: coap.unwrap_or_default(), session, embedded, stop, shards, downlink, _engine: engine })
+        Ok(Self { coap, broker, session, embedded, stop, shards, downlink, _engine: engine })
     }
 
     /// Where CoAP is listened to.
     pub fn coap(&self) -> &[SocketAddr] {
         &self.coap
+    }
+
+    /// The broker's address, or the addresses of the embedded one.
+    pub fn broker(&self) -> &str {
+        &self.broker
     }
 
     /// The session with the broker.
@@ -81,21 +86,17 @@ impl Gateway {
 
     /// Take in nothing more, send what was taken in, then end.
     pub async fn stop(self) {
-        // The receivers may be gone already if a shard could not run; then there is nobody to tell.
-        let _ = self.stop.send(true);
-        let (shards, downlink) = (self.shards, self.downlink);
-        let joined = tokio::task::spawn_blocking(move || {
-            for shard in shards {
-                if shard.join().is_err() {
-                    tracing::error!("a shard has panicked");
-                }
-            }
-        });
-        if joined.await.is_err() {
-            tracing::error!("the shards could not be waited for");
+        self.stop.send_replace(true);
+        let shards = self.shards;
+        let joined = tokio::task::spawn_blocking(move || shards.into_iter().map(JoinHandle::join).filter(Result::is_err).count());
+        if !matches!(joined.await, Ok(0)) {
+            tracing::error!("a shard has panicked");
         }
-        self.session.stop(DRAIN).await;
-        if tokio::task::spawn_blocking(move || downlink.join()).await.is_err() {
+        if let Err(unsent) = self.session.shutdown(DRAIN).await {
+            tracing::warn!(%unsent, "the broker did not take everything in time");
+        }
+        let downlink = self.downlink;
+        if !matches!(tokio::task::spawn_blocking(move || downlink.join()).await, Ok(Ok(()))) {
             tracing::error!("the downlink thread has panicked");
         }
         drop(self.embedded);
@@ -106,7 +107,7 @@ impl Gateway {
 pub async fn run(config: Config) -> anyhow::Result<()> {
     let gateway = Gateway::start(&config).await?;
     let coap = gateway.coap().iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-    tracing::info!(coap, mqtt = gateway.session().broker(), version = env!("CARGO_PKG_VERSION"), "ready");
+    tracing::info!(coap, mqtt = gateway.broker(), version = env!("CARGO_PKG_VERSION"), "ready");
     let signal = stop_signal().await?;
     tracing::info!(signal, "stopping");
     gateway.stop().await;
@@ -125,12 +126,12 @@ pub(crate) async fn stop_signal() -> anyhow::Result<&'static str> {
     })
 }
 
-fn limits(config: &Config) -> Limits {
-    Limits { fuel: config.plugins.fuel, wall: config.plugins.wall, memory: config.plugins.memory, ..Limits::default() }
+fn limits(of: &config::Limits) -> Limits {
+    Limits { fuel: of.fuel, wall: of.wall, memory: of.memory, ..Limits::default() }
 }
 
 /// Every translator of the configuration, or which one is refused and why.
-fn prove(engine: &Arc<Engine>, config: &Config) -> anyhow::Result<Vec<Arc<Slot>>> {
+fn prove(engine: &Engine, config: &Config) -> anyhow::Result<Vec<Arc<Slot>>> {
     let mut slots = Vec::new();
     for translator in &config.translators {
         let artifact = match &translator.artifact {
@@ -142,17 +143,60 @@ fn prove(engine: &Arc<Engine>, config: &Config) -> anyhow::Result<Vec<Arc<Slot>>
         };
         let refused = || format!("translator {:?}", translator.name);
         let artifact = artifact.with_context(refused)?;
-        let limits = limits(config);
+        let limits = limits(&translator.limits);
         let generation = Generation::prove(engine, &artifact, &translator.settings, &limits).with_context(refused)?;
+        tracing::info!(translator = translator.name, origin = %artifact.origin(), digest = artifact.digest(), "translator proved");
         slots.push(Arc::new(Slot::new(&translator.name, translator.on_fault, generation)));
     }
     Ok(slots)
 }
 
+fn route(slots: Vec<Arc<Slot>>, config: &Config) -> anyhow::Result<Routing> {
+    let routes = config.routes.iter().map(|route| (route.endpoints.clone(), route.translators.clone()));
+    Routing::new(slots, routes)
+        .map_err(|name| anyhow::anyhow!("a [[route]] names the translator {name:?}, but there is no such [[translator]]"))
+}
+
+/// What the translators want to hear of MQTT.
+fn subscriptions(routing: &Routing) -> anyhow::Result<Vec<Subscription>> {
+    let mut subscriptions: Vec<Subscription> = Vec::new();
+    for slot in routing.slots() {
+        for of in &slot.active().subscriptions().filters {
+            mqtt::check_filter(&of.filter)
+                .map_err(|why| anyhow::anyhow!("translator {:?} subscribes to {:?}: {why}", slot.name(), of.filter))?;
+            let qos = match of.qos {
+                types::Qos::AtMostOnce => QoS::AtMostOnce,
+                types::Qos::AtLeastOnce => QoS::AtLeastOnce,
+                types::Qos::ExactlyOnce => QoS::ExactlyOnce,
+            };
+            match subscriptions.iter_mut().find(|other| other.filter == of.filter) {
+                Some(other) => other.qos = other.qos.max(qos),
+                None => subscriptions.push(Subscription { filter: of.filter.clone(), qos }),
+            }
+        }
+    }
+    Ok(subscriptions)
+}
+
+/// The embedded broker, if it is wanted, and how to reach the broker.
+async fn broker(config: &Config) -> anyhow::Result<(Option<EmbeddedBroker>, SessionOptions)> {
+    Ok(match &config.mqtt.broker {
+        config::Broker::Embedded => {
+            let broker = EmbeddedBroker::start(&config.mqtt.embedded, config.mqtt.max_packet).await?;
+            let address = broker.server(config.mqtt.version);
+            let options = SessionOptions::new(&config.mqtt, address.ip().to_string(), address.port())?;
+            (Some(broker), options)
+        }
+        config::Broker::External(address) => {
+            (None, SessionOptions::new(&config.mqtt, address.host.clone(), address.port)?)
+        }
+    })
+}
+
 fn share(config: &Config, routing: Routing) -> anyhow::Result<Shared> {
     let directory = Directory::new();
     for slot in routing.slots() {
-        directory.index(slot.subscriptions().map(|of| of.parameters.clone()).unwrap_or_default());
+        directory.index(slot.active().subscriptions().parameters.clone());
     }
     Ok(Shared {
         directory: Arc::new(directory),
@@ -166,7 +210,10 @@ fn share(config: &Config, routing: Routing) -> anyhow::Result<Shared> {
 /// The built-in object definitions, and over them the folder's. A broken file is named and skipped.
 fn models(config: &Config) -> anyhow::Result<Models> {
     let mut models = Models::built_in();
-    let Some(directory) = config.models.directory.as_ref().filter(|of| of.is_dir()) else { return Ok(models) };
+    let directory = &config.models.directory;
+    if !directory.is_dir() {
+        return Ok(models);
+    }
     let entries = std::fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?;
     for entry in entries {
         let path = entry?.path();

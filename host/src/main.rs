@@ -8,5 +8,5 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    tidegate::cli::main()
+    tidegate::cli::main(tidegate::app::run, tidegate::demo::run)
 }

@@ -4,15 +4,17 @@
 //! 2. its requests go to the shards of their clients; one for nobody comes back to it as failed;
 //! 3. its replies are published.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use tidegate_proto::lwm2m::server::Event;
 use tokio::sync::mpsc;
 
-use super::{Shared, address, lower};
-use crate::mqtt::{Incoming, Lane, Publication, topic_matches};
+use super::{Shared, address, lower, message};
+use crate::mqtt::{Lane, Publication};
 use crate::net::{Clock, Command, ShardHandle};
 use crate::plugin::contract::types::{Action, Request};
 use crate::plugin::{Caller, Fault};
@@ -25,61 +27,81 @@ pub struct Downlink {
     callers: Vec<Caller>,
     lane: Lane,
     shards: Vec<ShardHandle>,
+    /// Replies that wait for room. Waiting here instead would hold up the session that has to make the room.
+    backlog: VecDeque<Vec<Publication>>,
 }
 
 impl Downlink {
     /// Its lane of the outbox, and all shards by number.
     pub fn new(shared: Shared, lane: Lane, shards: Vec<ShardHandle>) -> Self {
         let callers = shared.routing.slots().iter().map(|slot| Caller::new(Arc::clone(slot))).collect();
-        Self { shared, callers, lane, shards }
+        Self { shared, callers, lane, shards, backlog: VecDeque::new() }
     }
 
     /// Start the thread. It ends when the session that feeds it is gone.
-    pub fn start(mut self, mut incoming: mpsc::Receiver<Incoming>) -> io::Result<thread::JoinHandle<()>> {
-        thread::Builder::new().name("downlink".to_owned()).spawn(move || {
-            while let Some(message) = incoming.blocking_recv() {
-                self.handle(&message);
-            }
-        })
+    ///
+    /// # Errors
+    /// If no thread can be started.
+    pub fn start(self, incoming: mpsc::Receiver<Publication>) -> io::Result<thread::JoinHandle<()>> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+        thread::Builder::new().name("downlink".to_owned()).spawn(move || runtime.block_on(self.run(incoming)))
     }
 
-    fn handle(&mut self, message: &Incoming) {
+    async fn run(mut self, mut incoming: mpsc::Receiver<Publication>) {
+        loop {
+            let retry = tokio::time::sleep(BACKLOG_RETRY);
+            tokio::select! {
+                message = incoming.recv() => match message {
+                    Some(message) => self.handle(&message).await,
+                    None => return,
+                },
+                () = retry, if !self.backlog.is_empty() => {}
+            }
+            self.flush();
+        }
+    }
+
+    async fn handle(&mut self, message: &Publication) {
         for slot in 0..self.callers.len() {
-            let wanted = self.shared.routing.slots()[slot]
-                .subscriptions()
-                .is_some_and(|of| of.filters.iter().any(|of| topic_matches(&of.filter, &message.topic)));
-            if !wanted {
+            let active = self.shared.routing.slots()[slot].active();
+            if !active.subscriptions().filters.iter().any(|of| message::matches(&of.filter, &message.topic)) {
                 continue;
             }
-            match self.callers[slot].downlink(&message.as_contract()) {
-                Ok(actions) => self.act(slot, actions, 0),
+            let caller = &mut self.callers[slot];
+            match message::with_lowered(message, |message| caller.downlink(message)) {
+                Ok(actions) => {
+                    for request in self.act(actions) {
+                        self.ask(slot, request).await;
+                    }
+                }
                 Err(fault) => self.fail(slot, message, &fault),
             }
         }
     }
 
-    fn act(&mut self, slot: usize, actions: Vec<Action>, depth: u8) {
-        let mut publications = Vec::new();
+    /// Publish what is to be published, and return what is to be performed.
+    fn act(&mut self, actions: Vec<Action>) -> Vec<Request> {
+        let (mut publications, mut requests) = (Vec::new(), Vec::new());
         for action in actions {
             match action {
-                Action::Publish(message) => publications.push(message.into()),
-                Action::Perform(request) => self.ask(slot, request, depth),
+                Action::Publish(message) => publications.push(message::lift(message)),
+                Action::Perform(request) => requests.push(request),
             }
         }
         self.publish(publications);
+        requests
     }
 
-    fn ask(&mut self, slot: usize, request: Request, depth: u8) {
+    async fn ask(&mut self, slot: usize, request: Request) {
         let name = self.shared.routing.slots()[slot].name().to_owned();
         match address::resolve(&self.shared, &name, request) {
             Ok((shard, request)) => {
                 let Some(handle) = self.shards.get(usize::from(shard)) else { return };
                 // Waiting here is the back-pressure of downlinks: the session stops taking messages from the broker.
-                if handle.send_blocking(Command::Perform(request)).is_err() {
+                if handle.send_waiting(Command::Perform(request)).await.is_err() {
                     tracing::debug!(shard, "the gateway is stopping: a request is not performed");
                 }
             }
-            Err(_) if depth > 0 => tracing::warn!(translator = name, "a request made of a failed request is dropped"),
             Err(event) => self.tell_failed(slot, &event),
         }
     }
@@ -87,30 +109,54 @@ impl Downlink {
     fn tell_failed(&mut self, slot: usize, event: &Event) {
         let caller = &mut self.callers[slot];
         let result = lower::with_event(event, &self.shared.models, Clock::timestamp(), |event| caller.uplink(event));
+        let name = self.shared.routing.slots()[slot].name().to_owned();
         match result {
-            Ok(actions) => self.act(slot, actions, 1),
+            Ok(actions) => {
+                // A translator that answers a failure with another request is not followed.
+                if !self.act(actions).is_empty() {
+                    tracing::warn!(translator = name, "a request made of a failed request is dropped");
+                }
+            }
             Err(fault) => {
                 let about = if let Event::Failed { endpoint, .. } = event { endpoint } else { "" };
-                let told = self.shared.faults.tell(self.shared.routing.slots()[slot].name(), "uplink", about, &fault);
+                let told = self.shared.faults.tell(&name, "uplink", about, &fault);
                 self.publish(told.into_iter().collect());
             }
         }
     }
 
     /// The sender of a message that a translator failed on is told, if it said where; the device is told nothing.
-    fn fail(&mut self, slot: usize, message: &Incoming, fault: &Fault) {
+    fn fail(&mut self, slot: usize, message: &Publication, fault: &Fault) {
         let name = self.shared.routing.slots()[slot].name().to_owned();
-        let mut publications: Vec<Publication> =
-            self.shared.faults.tell(&name, "downlink", &message.topic, fault).into_iter().collect();
-        publications.extend(message.reply(serde_json::json!({
-            "translator": name, "outcome": fault.outcome(), "reason": fault.to_string(),
-        }).to_string().into_bytes()));
-        self.publish(publications);
+        let told = self.shared.faults.tell(&name, "downlink", &message.topic, fault);
+        let text = serde_json::json!({"translator": name, "outcome": fault.outcome(), "reason": fault.to_string()});
+        let reply = message::reply(message, text.to_string().into_bytes());
+        self.publish(told.into_iter().chain(reply).collect());
     }
 
     fn publish(&mut self, publications: Vec<Publication>) {
-        if !publications.is_empty() && self.lane.offer_blocking(publications).is_err() {
-            tracing::debug!("the gateway is stopping: a reply is not published");
+        if publications.is_empty() {
+            return;
+        }
+        if self.backlog.len() >= BACKLOG {
+            tracing::warn!("a reply is lost: no room for MQTT messages");
+            return;
+        }
+        self.backlog.push_back(publications);
+        self.flush();
+    }
+
+    fn flush(&mut self) {
+        while let Some(publications) = self.backlog.pop_front() {
+            if let Err(refused) = self.lane.offer(publications) {
+                self.backlog.push_front(refused.publications);
+                return;
+            }
         }
     }
 }
+
+/// Groups of replies that may wait for room.
+const BACKLOG: usize = 1_024;
+/// How soon they are tried again.
+const BACKLOG_RETRY: Duration = Duration::from_millis(10);

@@ -12,7 +12,7 @@ use tidegate_proto::lwm2m::registration::Registration;
 use tidegate_proto::lwm2m::server::{Content, Event};
 
 use super::lower::Defined;
-use crate::mqtt::{Publication, Qos};
+use crate::mqtt::Publication;
 use crate::plugin::Fault;
 
 /// The faults of all translators, told on `tidegate/fault` at most once a second for each slot.
@@ -77,9 +77,9 @@ pub(crate) fn raw(event: &Event, models: &Models) -> Option<Publication> {
     let topic = raw_topic(&registration.endpoint);
     let definitions = Defined { models, registration };
     let decoded = format::decode(content.format, path, &content.payload, &definitions);
-    let senml = decoded.ok().and_then(|samples| format::encode(format::SENML_JSON, Path::root(), &samples).ok());
+    let senml = decoded.ok().and_then(|samples| format::encode(format::SENML_JSON, Path::root(), &samples, &definitions).ok());
     Some(match senml {
-        Some(payload) => Publication { topic, payload, qos: Qos::AtMostOnce, retain: false, properties: None },
+        Some(payload) => Publication { topic, payload, ..Publication::default() },
         None => publication(topic, &undecoded(path, content)),
     })
 }
@@ -113,7 +113,7 @@ fn raw_topic(endpoint: &str) -> String {
 }
 
 fn publication(topic: String, text: &Json) -> Publication {
-    Publication { topic, payload: text.to_string().into_bytes(), qos: Qos::AtMostOnce, retain: false, properties: None }
+    Publication { topic, payload: text.to_string().into_bytes(), ..Publication::default() }
 }
 
 const FAULT_TOPIC: &str = "tidegate/fault";

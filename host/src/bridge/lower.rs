@@ -16,12 +16,16 @@ use crate::plugin::contract::{events, types};
 /// Calls `call` with the event in the contract's words.
 pub(crate) fn with_event<R>(event: &Event, models: &Models, received: i64, call: impl FnOnce(&events::Event<'_>) -> R) -> R {
     match event {
-        Event::Registered { registration, previous, .. } => with_registration(registration, |current| {
-            let client = client(registration);
-            let make = |previous| events::Event::Registered(events::Registered { client, registration: current, previous, received });
-            match previous {
-                Some(previous) => with_registration(previous, |previous| call(&make(Some(previous)))),
-                None => call(&make(None)),
+        Event::Registered { registration, previous, .. } => with_registration(registration, |current| match previous {
+            Some(previous) => with_registration(previous, |previous| {
+                let client = client(registration);
+                let previous = Some(previous);
+                call(&events::Event::Registered(events::Registered { client, registration: current, previous, received }))
+            }),
+            None => {
+                let client = client(registration);
+                let event = events::Registered { client, registration: current, previous: None, received };
+                call(&events::Event::Registered(event))
             }
         }),
         Event::Updated { registration, links_changed, .. } => with_registration(registration, |current| {

@@ -10,6 +10,7 @@ pub mod downlink;
 mod fault;
 mod lift;
 mod lower;
+mod message;
 mod route;
 pub mod uplink;
 

@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use tidegate_proto::lwm2m::server::{Event, Request, Settlement};
 
-use super::{Shared, address, fault, lower, split_context};
+use super::{Shared, address, fault, lower, message, split_context};
 use crate::config::OnFault;
-use crate::mqtt::{Lane, Publication};
+use crate::mqtt::{Lane, Publication, Refusal, Refused};
 use crate::net::{Clock, Command, ShardHandle, Uplink};
 use crate::plugin::contract::types::Action;
 use crate::plugin::{Caller, Fault};
@@ -68,7 +68,7 @@ impl UplinkBridge {
             Ok(actions) => {
                 for action in actions {
                     match action {
-                        Action::Publish(message) => outcome.publications.push(message.into()),
+                        Action::Publish(message) => outcome.publications.push(message::lift(message)),
                         Action::Perform(request) => self.ask(slot, request, outcome),
                     }
                 }
@@ -109,7 +109,11 @@ impl UplinkBridge {
         let publications = if self.flush() {
             match self.lane.offer(publications) {
                 Ok(()) => return Settlement::Accepted,
-                Err(full) => full.0,
+                // It would not fit either when the device says it again.
+                Err(Refused { reason: Refusal::TooMany, publications }) => {
+                    return self.give_up(publications.len(), Refusal::TooMany);
+                }
+                Err(refused) => refused.publications,
             }
         } else {
             publications
@@ -119,11 +123,16 @@ impl UplinkBridge {
         }
         if self.backlog.len() < BACKLOG && !matches!(event, Event::Notified { .. }) {
             self.backlog.push_back(publications);
-        } else {
-            self.dropped += 1;
-            if self.dropped.is_power_of_two() {
-                tracing::warn!(shard = self.shard, dropped = self.dropped, "no room for MQTT messages: is the broker away?");
-            }
+            return Settlement::Accepted;
+        }
+        self.give_up(publications.len(), Refusal::Full)
+    }
+
+    fn give_up(&mut self, publications: usize, reason: Refusal) -> Settlement {
+        let before = self.dropped;
+        self.dropped += publications as u64;
+        if self.dropped.checked_ilog2() != before.checked_ilog2() {
+            tracing::warn!(shard = self.shard, dropped = self.dropped, %reason, "MQTT messages are lost");
         }
         Settlement::Accepted
     }
@@ -149,8 +158,8 @@ impl Uplink for UplinkBridge {
 
     fn flush(&mut self) -> bool {
         while let Some(publications) = self.backlog.pop_front() {
-            if let Err(full) = self.lane.offer(publications) {
-                self.backlog.push_front(full.0);
+            if let Err(refused) = self.lane.offer(publications) {
+                self.backlog.push_front(refused.publications);
                 return false;
             }
         }

@@ -60,9 +60,9 @@ impl ShardHandle {
         })
     }
 
-    /// Hand a command over, waiting for room. From threads outside a runtime.
-    pub fn send_blocking(&self, command: Command) -> Result<(), Command> {
-        self.commands.blocking_send(command).map_err(|error| error.0)
+    /// Hand a command over, waiting for room.
+    pub async fn send_waiting(&self, command: Command) -> Result<(), Command> {
+        self.commands.send(command).await.map_err(|error| error.0)
     }
 }
 
