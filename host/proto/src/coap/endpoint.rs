@@ -1,6 +1,7 @@
 //! One CoAP endpoint: every peer of one shard, both roles.
 
 use super::message::Message;
+pub use super::token::Token;
 use super::{Entropy, Peer, Transmit};
 use crate::time::Instant;
 
@@ -24,13 +25,6 @@ pub struct RequestId(pub u64);
 /// Names an observation; chosen by the caller when it asks, returned with every notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObservationId(pub u64);
-
-/// A CoAP token: up to 8 bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Token {
-    bytes: [u8; 8],
-    length: u8,
-}
 
 /// Names a received confirmable or non-confirmable message that still has to be settled: a request to be
 /// answered, or a notification to be acknowledged or refused.

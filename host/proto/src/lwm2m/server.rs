@@ -112,9 +112,21 @@ pub struct Asked {
 #[derive(Debug)]
 #[allow(missing_docs)] // mirrors `wit/translator.wit`, interface events
 pub enum Event {
-    Registered { registration: Arc<Registration>, previous: Option<Arc<Registration>>, receipt: Receipt },
-    Updated { registration: Arc<Registration>, links_changed: bool, receipt: Receipt },
-    Ended { registration: Arc<Registration>, reason: End, receipt: Option<Receipt> },
+    Registered {
+        registration: Arc<Registration>,
+        previous: Option<Arc<Registration>>,
+        receipt: Receipt,
+    },
+    Updated {
+        registration: Arc<Registration>,
+        links_changed: bool,
+        receipt: Receipt,
+    },
+    Ended {
+        registration: Arc<Registration>,
+        reason: End,
+        receipt: Option<Receipt>,
+    },
     Answered {
         registration: Arc<Registration>,
         asked: Asked,
@@ -134,10 +146,23 @@ pub enum Event {
         content: Content,
         receipt: Option<Receipt>,
     },
-    Sent { registration: Arc<Registration>, content: Content, receipt: Receipt },
-    Progressed { registration: Arc<Registration>, asked: Asked, stage: Stage },
+    Sent {
+        registration: Arc<Registration>,
+        content: Content,
+        receipt: Receipt,
+    },
+    Progressed {
+        registration: Arc<Registration>,
+        asked: Asked,
+        stage: Stage,
+    },
     /// `registration` is none for an unknown client.
-    Failed { endpoint: Arc<str>, registration: Option<Arc<Registration>>, asked: Asked, failure: Failure },
+    Failed {
+        endpoint: Arc<str>,
+        registration: Option<Arc<Registration>>,
+        asked: Asked,
+        failure: Failure,
+    },
 }
 
 /// What the server wants done.
