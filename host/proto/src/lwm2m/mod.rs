@@ -4,7 +4,7 @@ pub mod format;
 pub mod model;
 pub mod operation;
 pub mod path;
-pub mod queue;
+mod queue;
 pub mod registration;
 pub mod server;
 pub mod value;

@@ -1,9 +1,13 @@
-//! Registrations: what a client said of itself, parsed.
+//! Registrations: what a client says of itself in Register and Update, parsed (core 1.2.1 section 6.2).
+//!
+//! The server calls [`Registration::from_register`] and [`Registration::updated`]; everything else only reads.
 
 use std::sync::Arc;
 
+use super::format::link;
 use super::path::Path;
 use crate::coap::Peer;
+use crate::coap::message::Code;
 
 /// LwM2M enabler version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,6 +27,9 @@ pub struct Link {
     pub attributes: Vec<(Box<str>, Box<str>)>,
 }
 
+/// Query parameters: in order of first appearance, each once, the latest value. `None`: no `=`.
+pub type Parameters = Vec<(Box<str>, Option<Box<str>>)>;
+
 /// A registration as it stands; a snapshot that is replaced, never changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registration {
@@ -36,16 +43,253 @@ pub struct Registration {
     pub lifetime: u32,
     /// `b`, empty if absent.
     pub binding: Box<str>,
-    /// `Q`, or a binding with Q.
+    /// `Q`, a binding with Q, or an `apn` that EMQX takes for the same.
     pub queue_mode: bool,
     /// `/` or the prefix of its links, without trailing slash.
     pub alternate_path: Box<str>,
-    /// Objects and instances.
+    /// Objects and instances, in the client's order. Links to anything else are left out.
     pub objects: Vec<Link>,
-    /// Query parameters: in order of first appearance, each once, the latest value. `None`: no `=`.
-    pub parameters: Vec<(Box<str>, Option<Box<str>>)>,
+    /// What the queries of Register and Updates said.
+    pub parameters: Parameters,
     /// The links payload as the client wrote it last.
     pub links: Box<[u8]>,
     /// Where it is reached.
     pub peer: Peer,
 }
+
+/// Why a Register or Update is not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Rejection {
+    /// The answer's code.
+    pub(crate) code: Code,
+    /// Its diagnostic payload (RFC 7252 section 5.5.2).
+    pub(crate) diagnostic: String,
+}
+
+impl Registration {
+    /// What a Register asks for (core 1.2.1 section 6.2.1). An unknown object or attribute never fails it.
+    pub(crate) fn from_register<'q>(
+        queries: impl Iterator<Item = &'q [u8]>,
+        payload: &[u8],
+        peer: Peer,
+        location: Box<str>,
+    ) -> Result<Self, Rejection> {
+        let mut parameters = Parameters::new();
+        merge(&mut parameters, queries)?;
+        let endpoint = endpoint(&parameters)?;
+        let version = version(&parameters)?;
+        let lifetime = lifetime(&parameters)?;
+        let links = Links::parse(payload, "/")?;
+        Ok(Self {
+            endpoint: endpoint.into(),
+            location,
+            version,
+            lifetime: lifetime.unwrap_or(DEFAULT_LIFETIME),
+            binding: value(&parameters, "b").flatten().unwrap_or_default().into(),
+            queue_mode: queue_mode(&parameters),
+            alternate_path: links.alternate_path.unwrap_or_else(|| "/".into()),
+            objects: links.objects,
+            parameters,
+            links: payload.into(),
+            peer,
+        })
+    }
+
+    /// This registration after an Update (core 1.2.1 section 6.2.2), and whether the Update brought object links. They
+    /// replace the old ones. The endpoint name and the version stay, whatever the Update says.
+    pub(crate) fn updated<'q>(
+        &self,
+        queries: impl Iterator<Item = &'q [u8]>,
+        payload: &[u8],
+        peer: Peer,
+    ) -> Result<(Self, bool), Rejection> {
+        let mut parameters = self.parameters.clone();
+        merge(&mut parameters, queries)?;
+        let lifetime = lifetime(&parameters)?.unwrap_or(self.lifetime);
+        let mut updated = Self {
+            endpoint: Arc::clone(&self.endpoint),
+            location: self.location.clone(),
+            version: self.version,
+            lifetime,
+            binding: value(&parameters, "b").flatten().unwrap_or_default().into(),
+            queue_mode: queue_mode(&parameters),
+            alternate_path: self.alternate_path.clone(),
+            objects: Vec::new(),
+            parameters,
+            links: Box::default(),
+            peer,
+        };
+        let links_changed = !payload.is_empty();
+        if links_changed {
+            // Most clients do not repeat the link that names the alternate path; the others are still below it.
+            let links = Links::parse(payload, &self.alternate_path)?;
+            updated.alternate_path = links.alternate_path.unwrap_or(updated.alternate_path);
+            updated.objects = links.objects;
+            updated.links = payload.into();
+        } else {
+            updated.objects.clone_from(&self.objects);
+            updated.links.clone_from(&self.links);
+        }
+        Ok((updated, links_changed))
+    }
+
+    /// The version (`ver`) of an object, if the client states it at the object or at one of its instances.
+    pub fn object_version(&self, object: u16) -> Option<&str> {
+        let links = self.objects.iter().filter(|link| link.path.object() == Some(object));
+        links.flat_map(|link| &link.attributes).find(|(name, _)| &**name == "ver").map(|(_, value)| &**value)
+    }
+
+    /// The value of a query parameter; none if the client did not give it, or gave it without a value.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        value(&self.parameters, name).flatten()
+    }
+
+    /// The content formats that the client lists (`ct`) at the link of its alternate path. None: it lists none.
+    pub fn content_formats(&self) -> Option<Vec<u16>> {
+        let links = link::parse(&self.links).ok()?;
+        let root = links.iter().find(|link| is_root(link))?;
+        let (_, list) = root.attributes.iter().find(|(name, _)| *name == "ct")?;
+        Some(list.split_ascii_whitespace().filter_map(|number| number.parse().ok()).collect())
+    }
+}
+
+/// Takes the queries into the parameters. Split at the first `=`, since values may hold more of them.
+fn merge<'q>(
+    parameters: &mut Parameters,
+    queries: impl Iterator<Item = &'q [u8]>,
+) -> Result<(), Rejection> {
+    for query in queries {
+        let query = std::str::from_utf8(query)
+            .map_err(|_| bad_request(format!("query {:?} is not UTF-8", String::from_utf8_lossy(query))))?;
+        let (name, value) = match query.split_once('=') {
+            Some((name, value)) => (name, Some(value.into())),
+            None => (query, None),
+        };
+        match parameters.iter_mut().find(|(known, _)| &**known == name) {
+            Some((_, known)) => *known = value,
+            // Updates may bring new names for ever.
+            None if parameters.len() == MAX_PARAMETERS => {
+                return Err(bad_request(format!("more than {MAX_PARAMETERS} query parameters")));
+            }
+            None => parameters.push((name.into(), value)),
+        }
+    }
+    Ok(())
+}
+
+/// The parameter of that name; inside, its value.
+fn value<'p>(parameters: &'p Parameters, name: &str) -> Option<Option<&'p str>> {
+    let (_, value) = parameters.iter().find(|(known, _)| &**known == name)?;
+    Some(value.as_deref())
+}
+
+fn endpoint(parameters: &Parameters) -> Result<&str, Rejection> {
+    let endpoint = value(parameters, "ep").flatten().unwrap_or_default();
+    if endpoint.is_empty() {
+        return Err(bad_request("missing ep"));
+    }
+    // A Uri-Query holds 255 bytes, but not every way into this function need keep to that.
+    if endpoint.len() > MAX_ENDPOINT {
+        return Err(bad_request(format!("ep is longer than {MAX_ENDPOINT} bytes")));
+    }
+    if endpoint.chars().any(char::is_control) {
+        return Err(bad_request("ep holds a control character"));
+    }
+    Ok(endpoint)
+}
+
+/// 4.12 is what makes newer clients try an older version (core 1.2.1 section 6.2.1).
+fn version(parameters: &Parameters) -> Result<Version, Rejection> {
+    match value(parameters, "lwm2m").flatten().unwrap_or_default() {
+        "1" | "1.0" => Ok(Version::V1_0),
+        "1.1" => Ok(Version::V1_1),
+        "1.2" => Ok(Version::V1_2),
+        "" => Err(unsupported("missing LwM2M version; 1.0, 1.1 and 1.2 are supported".to_owned())),
+        other => {
+            let other = excerpt(other);
+            Err(unsupported(format!("unsupported LwM2M version {other:?}; 1.0, 1.1 and 1.2 are")))
+        }
+    }
+}
+
+fn lifetime(parameters: &Parameters) -> Result<Option<u32>, Rejection> {
+    let Some(text) = value(parameters, "lt") else { return Ok(None) };
+    let text = text.unwrap_or_default();
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.parse() {
+        Ok(seconds) if digits => Ok(Some(seconds)),
+        _ => Err(bad_request(format!("lt {:?} is not a number of seconds below 2^32", excerpt(text)))),
+    }
+}
+
+fn queue_mode(parameters: &Parameters) -> bool {
+    value(parameters, "Q").is_some()
+        || value(parameters, "b").flatten().is_some_and(|binding| binding.contains('Q'))
+        || value(parameters, "apn").flatten().is_some_and(|apn| QUEUE_MODE_APNS.contains(&apn))
+}
+
+/// The links of a Register or Update.
+struct Links {
+    /// Set if a link names it.
+    alternate_path: Option<Box<str>>,
+    objects: Vec<Link>,
+}
+
+impl Links {
+    /// `known` is the alternate path where no link names it.
+    fn parse(payload: &[u8], known: &str) -> Result<Self, Rejection> {
+        let links = link::parse(payload).map_err(|error| bad_request(error.to_string()))?;
+        let alternate_path = links.iter().find(|link| is_root(link)).map(|link| normal(link.target));
+        let prefix = alternate_path.as_deref().unwrap_or(known);
+        let object = |link: &link::Link<'_>| {
+            let path: Path = below(prefix, link.target).parse().ok()?;
+            let attributes =
+                link.attributes.iter().map(|(name, value)| ((*name).into(), value.as_ref().into())).collect();
+            (1..=2).contains(&path.depth()).then_some(Link { path, attributes })
+        };
+        let objects = links.iter().filter_map(object).collect();
+        Ok(Self { alternate_path, objects })
+    }
+}
+
+/// Whether a link names the alternate path: `rt` holds `oma.lwm2m` (core 1.2.1 section 7.2.1).
+fn is_root(link: &link::Link<'_>) -> bool {
+    let is_type = |value: &str| value.split_ascii_whitespace().any(|kind| kind == "oma.lwm2m");
+    link.attributes.iter().any(|(name, value)| *name == "rt" && is_type(value))
+}
+
+/// With a slash in front and none behind.
+fn normal(path: &str) -> Box<str> {
+    format!("/{}", path.trim_matches('/')).into()
+}
+
+/// The target without the alternate path; as it is if it is not below it.
+fn below<'t>(alternate_path: &str, target: &'t str) -> &'t str {
+    let rest = target.strip_prefix(alternate_path.trim_end_matches('/'));
+    rest.filter(|rest| rest.is_empty() || rest.starts_with('/')).unwrap_or(target)
+}
+
+fn bad_request(diagnostic: impl Into<String>) -> Rejection {
+    Rejection { code: Code::BAD_REQUEST, diagnostic: diagnostic.into() }
+}
+
+fn unsupported(diagnostic: String) -> Rejection {
+    Rejection { code: Code::PRECONDITION_FAILED, diagnostic }
+}
+
+/// What of a device's text is worth repeating to it.
+fn excerpt(text: &str) -> &str {
+    &text[..text.floor_char_boundary(32)]
+}
+
+/// Seconds (core 1.2.1 section 6.2.1).
+const DEFAULT_LIFETIME: u32 = 86_400;
+/// Bytes.
+const MAX_ENDPOINT: usize = 255;
+/// Parameters of one registration.
+const MAX_PARAMETERS: usize = 64;
+/// Access points whose devices sleep, as EMQX knows them.
+const QUEUE_MODE_APNS: [&str; 4] = ["Ctnb", "psmA.eDRX0.ctnb", "psmC.eDRX0.ctnb", "psmF.eDRXC.ctnb"];
+
+#[cfg(test)]
+mod tests;
