@@ -1,21 +1,46 @@
 //! One CoAP endpoint: every peer of one shard, both roles.
+//!
+//! A datagram's way: read (`message`), sorted out if it is a duplicate (`deduplication`), then
+//! * a request: its body is put together (`block`) and it becomes an event (`incoming`);
+//! * a response: it is matched with what was asked (`exchange`) or observed (`observe`), more blocks are fetched
+//!   (`block`), and it becomes an event (`answer`).
 
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::fmt;
+
+use super::block::{Limits, Transfers};
+use super::deduplication::Deduplication;
+use super::exchange::Exchanges;
 use super::message::Message;
+use super::observe::Observations;
+use super::peers::Peers;
 pub use super::token::Token;
 use super::{Entropy, Peer, Transmit};
 use crate::time::Instant;
+pub use config::{Config, Counters};
+use receipt::Receipts;
 
-/// Limits and RFC 7252 section 4.8 parameters.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// First byte of every token, so that a datagram can be sent to the shard that asked.
-    pub shard: u8,
-}
+mod answer;
+mod config;
+mod incoming;
+mod outgoing;
+mod receipt;
+mod timer;
 
 /// One CoAP endpoint.
-#[derive(Debug)]
 pub struct Endpoint {
-    _config: Config,
+    config: Config,
+    entropy: Box<dyn Entropy>,
+    counters: Counters,
+    peers: Peers,
+    deduplication: Deduplication,
+    exchanges: Exchanges,
+    observations: Observations,
+    transfers: Transfers,
+    receipts: Receipts,
+    timers: BinaryHeap<Reverse<(Instant, timer::Timer)>>,
+    output: VecDeque<Output>,
 }
 
 /// Names a request that this endpoint has sent; chosen by the caller, returned with every event of it.
@@ -60,6 +85,8 @@ pub enum Failure {
     Timeout,
     /// The peer answered with a reset.
     Reset,
+    /// The response came in blocks that do not make a whole, or are too much.
+    Incomplete,
 }
 
 /// What happened.
@@ -77,7 +104,7 @@ pub enum Event {
     },
     /// The response to a request of ours, complete. An exchange with an acknowledgement pending has been acknowledged.
     Response {
-        /// Who answers; may differ from whom was asked only where the token was matched.
+        /// Who answers.
         peer: Peer,
         /// The request.
         id: RequestId,
@@ -98,7 +125,7 @@ pub enum Event {
         /// Why.
         failure: Failure,
     },
-    /// A fresh notification. If confirmable, the caller must call [`Endpoint::acknowledge`] or [`Endpoint::refuse`]
+    /// A fresh notification; an error code ends the observation, whose token is forgotten. If confirmable, the caller must call [`Endpoint::acknowledge`] or [`Endpoint::refuse`]
     /// with the receipt; refused means: not acknowledged and forgotten, so that the peer sends it again.
     Notification {
         /// Who notifies, maybe from a new address.
@@ -107,7 +134,8 @@ pub enum Event {
         id: ObservationId,
         /// How it came.
         delivery: Delivery,
-        /// Set for a confirmable one.
+        /// Set for a confirmable one that fits into one datagram. One that comes in blocks has been acknowledged with
+        /// the first: its peer sends the rest only on request, and may wait for the acknowledgement before it does.
         receipt: Option<Receipt>,
         /// The notification.
         message: Message,
@@ -121,67 +149,153 @@ pub struct Request {
     pub id: RequestId,
     /// Code, options and payload; type, message id and token are the endpoint's business.
     pub message: Message,
-    /// Set on an observe request: the response, if it carries an Observe option, and later notifications belong to it.
+    /// Set on an observe request: later messages with its token are notifications of this observation, until
+    /// [`Endpoint::forget_observation`], an error code, or a failure of the request that established it. The token of
+    /// an observation that is asked for again stays valid until the new request is answered.
     pub observation: Option<ObservationId>,
     /// Use this token instead of a new one (a cancel repeats its observation's, RFC 7641 section 3.6).
     pub token: Option<Token>,
 }
 
-#[allow(unused_variables, clippy::todo, clippy::needless_pass_by_value, clippy::unused_self)]
 impl Endpoint {
     /// An endpoint without any state.
-    pub fn new(config: Config, entropy: Box<dyn Entropy>) -> Self {
-        Self { _config: config }
+    pub fn new(config: Config, mut entropy: Box<dyn Entropy>) -> Self {
+        let limits = Limits {
+            transfers: config.transfers,
+            body: config.body,
+            bodies: config.transfer_bytes,
+            exponent: config.exponent(),
+        };
+        let mut seed = [0; 8];
+        entropy.fill(&mut seed);
+        Self {
+            peers: Peers::new(u64::from_ne_bytes(seed) as usize),
+            deduplication: Deduplication::new(config.remembered, config.remembered_per_peer),
+            transfers: Transfers::new(limits),
+            config,
+            entropy,
+            counters: Counters::default(),
+            exchanges: Exchanges::default(),
+            observations: Observations::default(),
+            receipts: Receipts::default(),
+            timers: BinaryHeap::new(),
+            output: VecDeque::new(),
+        }
     }
 
     /// Take in a datagram. Poll the output afterwards.
     pub fn handle_datagram(&mut self, now: Instant, peer: Peer, datagram: &[u8]) {
-        todo!()
+        self.counters.received += 1;
+        match Message::parse(datagram) {
+            Ok(message) => self.handle_message(now, peer, datagram, message),
+            Err(malformed) => {
+                self.counters.count_malformed(malformed.reason);
+                if let Some(mid) = malformed.confirmable {
+                    self.send_reset(peer, mid);
+                }
+            }
+        }
     }
 
     /// Let time pass. Poll the output afterwards.
     pub fn handle_timeout(&mut self, now: Instant) {
-        todo!()
+        self.fire_timers(now);
     }
 
-    /// Send a confirmable request. Poll the output afterwards. Returns the token that was used.
+    /// Send a confirmable request; a body larger than a block goes out block by block. It ends in one
+    /// [`Event::Response`] or [`Event::Failed`]. Poll the output afterwards. Returns the token that was used.
     pub fn request(&mut self, now: Instant, peer: Peer, request: Request) -> Token {
-        todo!()
+        self.start_request(now, peer, request)
     }
 
     /// Answer a request: piggybacked if it was confirmable, non-confirmable otherwise; cached for duplicates.
     /// The response's code, options and payload count. Poll the output afterwards.
+    ///
+    /// Without effect if the receipt has been settled or is older than 247 s: then the client has given up.
     pub fn respond(&mut self, now: Instant, receipt: Receipt, response: Message) {
-        todo!()
+        self.settle_request(now, receipt, response);
     }
 
     /// Acknowledge a confirmable notification. Poll the output afterwards.
-    pub fn acknowledge(&mut self, now: Instant, receipt: Receipt) {
-        todo!()
+    pub fn acknowledge(&mut self, _now: Instant, receipt: Receipt) {
+        self.settle_notification(receipt);
     }
 
     /// Do not answer and forget that it came, so that a retransmission is taken as new.
-    pub fn refuse(&mut self, now: Instant, receipt: Receipt) {
-        todo!()
+    pub fn refuse(&mut self, _now: Instant, receipt: Receipt) {
+        self.settle_refused(receipt);
     }
 
     /// Give up a request without an event.
     pub fn abandon(&mut self, id: RequestId) {
-        todo!()
+        if let Some(exchange) = self.exchanges.by_id(id).and_then(|serial| self.close(serial)) {
+            self.withdraw_observation(exchange.purpose, exchange.first_token);
+        }
     }
 
     /// Take up an observation that is known from before (restart), or that moved here.
-    pub fn restore_observation(&mut self, id: ObservationId, peer: Peer, token: Token) {
-        todo!()
+    ///
+    /// A notification on its token is delivered whichever peer it comes from. One that comes in blocks can be completed
+    /// only if [`Self::restore_observation_request`] says how to ask for the rest.
+    pub fn restore_observation(&mut self, id: ObservationId, _peer: Peer, token: Token) {
+        if let Some(previous) = self.observations.insert(id, token, None) {
+            self.observations.remove_token(previous);
+        }
+    }
+
+    /// Tell the request by which a restored observation was asked for, to fetch notifications that come in blocks.
+    pub fn restore_observation_request(&mut self, id: ObservationId, request: &Message) {
+        self.observations.set_request(id, request);
     }
 
     /// Forget an observation: a later notification on its token is answered with a reset.
     pub fn forget_observation(&mut self, id: ObservationId) {
-        todo!()
+        if let Some(serial) = self.observations.remove(id).and_then(|observation| observation.fetch) {
+            self.close(serial);
+        }
     }
 
     /// What to do next. Call until it returns `Timeout`.
     pub fn poll_output(&mut self) -> Output {
-        todo!()
+        self.output.pop_front().unwrap_or_else(|| Output::Timeout(self.next_timeout()))
+    }
+
+    /// What has happened since the start that no event tells.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// How much it remembers.
+    pub fn occupancy(&self) -> Occupancy {
+        Occupancy {
+            peers: self.peers.len(),
+            remembered: self.deduplication.len(),
+            exchanges: self.exchanges.len(),
+            observations: self.observations.len(),
+            transfers: self.transfers.len(),
+            receipts: self.receipts.len(),
+        }
     }
 }
+
+/// How much an endpoint remembers, for gauges.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)] // the names say it
+#[non_exhaustive]
+pub struct Occupancy {
+    pub peers: usize,
+    pub remembered: usize,
+    pub exchanges: usize,
+    pub observations: usize,
+    pub transfers: usize,
+    pub receipts: usize,
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Endpoint").field("occupancy", &self.occupancy()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

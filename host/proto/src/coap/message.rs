@@ -213,9 +213,10 @@ impl Message {
         self.0.set_option(CoapOption::from(number), LinkedList::from([option::encode_uint(block.to_uint())]));
     }
 
-    /// The same message with other options left out.
+    /// The same message without these options and without its payload.
     pub(crate) fn without_options(&self, numbers: &[u16]) -> Self {
         let mut copy = Self::new(self.kind(), self.code(), self.mid());
+        copy.0.set_token(self.0.get_token().to_vec());
         for (number, values) in self.0.options().filter(|(number, _)| !numbers.contains(number)) {
             for value in values {
                 copy.0.add_option(CoapOption::from(*number), value.clone());

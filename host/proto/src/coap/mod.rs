@@ -9,11 +9,13 @@ use std::net::SocketAddr;
 
 mod block;
 mod code;
+mod deduplication;
 pub mod endpoint;
 mod exchange;
 pub mod message;
 mod observe;
 pub mod option;
+mod peers;
 pub mod token;
 
 /// Who a datagram comes from or goes to.
