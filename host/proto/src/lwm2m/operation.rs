@@ -118,6 +118,19 @@ impl Operation {
         }
     }
 
+    /// Whether this starts an observation.
+    pub(crate) const fn is_observe(&self) -> bool {
+        matches!(self, Self::Observe { .. } | Self::ObserveComposite { .. })
+    }
+
+    /// How this ends an observation, if it does.
+    pub(crate) const fn cancels(&self) -> Option<CancelMode> {
+        match self {
+            Self::CancelObservation { mode, .. } | Self::CancelObservationComposite { mode, .. } => Some(*mode),
+            _ => None,
+        }
+    }
+
     /// Whether this starts or ends the observation that `other` starts or ends: the same path, or the same paths in
     /// the same order.
     pub(crate) fn same_observation(&self, other: &Self) -> bool {

@@ -159,6 +159,7 @@ fn merge<'q>(
     queries: impl Iterator<Item = &'q [u8]>,
 ) -> Result<(), Rejection> {
     for query in queries {
+        let is_full = parameters.len() == MAX_PARAMETERS;
         let query = std::str::from_utf8(query)
             .map_err(|_| bad_request(format!("query {:?} is not UTF-8", String::from_utf8_lossy(query))))?;
         let (name, value) = match query.split_once('=') {
@@ -168,7 +169,7 @@ fn merge<'q>(
         match parameters.iter_mut().find(|(known, _)| &**known == name) {
             Some((_, known)) => *known = value,
             // Updates may bring new names for ever.
-            None if parameters.len() == MAX_PARAMETERS => {
+            None if is_full => {
                 return Err(bad_request(format!("more than {MAX_PARAMETERS} query parameters")));
             }
             None => parameters.push((name.into(), value)),

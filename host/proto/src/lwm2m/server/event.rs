@@ -1,26 +1,13 @@
-//! The LwM2M server of one shard.
+//! What goes into the server and comes out of it.
 
 use std::sync::Arc;
 
-use super::operation::{Operation, OperationName};
-use super::path::Path;
-use super::registration::Registration;
+use crate::coap::Transmit;
 use crate::coap::endpoint::Delivery;
-use crate::coap::{Entropy, Peer, Transmit};
+use crate::lwm2m::operation::{Operation, OperationName};
+use crate::lwm2m::path::Path;
+use crate::lwm2m::registration::Registration;
 use crate::time::Instant;
-
-/// Limits and times.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// This shard's number: in the first byte of tokens and, encoded, in locations.
-    pub shard: u8,
-}
-
-/// The LwM2M server of one shard.
-#[derive(Debug)]
-pub struct Server {
-    _config: Config,
-}
 
 /// An operation for a client.
 #[derive(Clone, Debug)]
@@ -174,48 +161,4 @@ pub enum Output {
     Event(Event),
     /// Nothing more now; call `handle_timeout` at this time, if any.
     Timeout(Option<Instant>),
-}
-
-#[allow(unused_variables, clippy::todo, clippy::needless_pass_by_value, clippy::unused_self)]
-impl Server {
-    /// A server without any registration.
-    pub fn new(config: Config, entropy: Box<dyn Entropy>) -> Self {
-        Self { _config: config }
-    }
-
-    /// Take in a datagram. Poll the output afterwards.
-    pub fn handle_datagram(&mut self, now: Instant, peer: Peer, datagram: &[u8]) {
-        todo!()
-    }
-
-    /// Let time pass. Poll the output afterwards.
-    pub fn handle_timeout(&mut self, now: Instant) {
-        todo!()
-    }
-
-    /// Perform an operation. Everything that becomes of it, also that it cannot be done, is an event.
-    /// Poll the output afterwards.
-    pub fn perform(&mut self, now: Instant, request: Request) {
-        todo!()
-    }
-
-    /// Say what became of an event. Poll the output afterwards.
-    pub fn settle(&mut self, now: Instant, receipt: Receipt, settlement: Settlement) {
-        todo!()
-    }
-
-    /// End a registration.
-    pub fn remove(&mut self, now: Instant, endpoint: &str) {
-        todo!()
-    }
-
-    /// The registration of an endpoint name.
-    pub fn registration(&self, endpoint: &str) -> Option<&Arc<Registration>> {
-        todo!()
-    }
-
-    /// What to do next. Call until it returns `Timeout`.
-    pub fn poll_output(&mut self) -> Output {
-        todo!()
-    }
 }

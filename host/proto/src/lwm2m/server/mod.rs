@@ -1,0 +1,300 @@
+//! The LwM2M server of one shard. `net::shard` of the gateway drives it; [`Endpoint`] below it does CoAP.
+//!
+//! What a client asks for (`uplink`; core 1.2.1 sections 6.2 and 6.4.6):
+//!
+//! 1. a Register, Update, De-register or Send is checked; what is wrong with it is answered at once;
+//! 2. an event with a receipt tells the caller;
+//! 3. [`settle`](Server::settle)d as accepted, it takes effect and is answered (`settle`). Refused, it never happened:
+//!    the client gets no answer and sends it again.
+//!
+//! What a client is asked (`downlink`; sections 6.3 and 6.4):
+//!
+//! 1. a request waits in the client's queue ([`queue`](super::queue)) until it may go;
+//! 2. [`operation`](super::operation) puts it into a message, which goes out;
+//! 3. its answer, or that there is none, is an event. An observation goes on to tell notifications (`notify`).
+//!
+//! Nothing that a datagram holds changes a registration other than the one whose location, endpoint name or token it
+//! carries.
+
+mod clients;
+mod downlink;
+mod event;
+mod location;
+mod notify;
+mod settle;
+mod uplink;
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rustc_hash::FxHashMap;
+
+use super::registration::Registration;
+use crate::coap::endpoint::{self, Endpoint, ObservationId, RequestId};
+use crate::coap::{Entropy, Peer};
+use crate::time::Instant;
+use clients::Clients;
+use downlink::Exchange;
+pub use event::{
+    Asked, Content, End, Event, Failure, Output, Receipt, Request, Settlement, Stage,
+};
+pub use location::{shard_of_location, shard_of_token};
+use notify::Observation;
+use settle::Unsettled;
+
+/// Limits and times.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// This shard's number: in the first byte of tokens and, encoded, in locations.
+    pub shard: u8,
+    /// A registration with a shorter lifetime lasts this long.
+    pub lifetime_min: Duration,
+    /// A registration with a longer lifetime, or one of 0, lasts this long.
+    pub lifetime_max: Duration,
+    /// Queue mode: how long after its last datagram a client counts as awake (core 1.2.1 section 6.5).
+    pub awake_window: Duration,
+    /// Requests that may wait for a client, and that may be open to it.
+    pub max_queued: usize,
+    /// Requests that may wait for a client that sleeps.
+    pub max_queued_asleep: usize,
+    /// Registrations; another one is answered 5.03.
+    pub max_registrations: usize,
+    /// The CoAP endpoint's; its `shard` is set to this one.
+    pub coap: endpoint::Config,
+}
+
+impl Default for Config {
+    /// Shard 0; lifetimes of 1 s to 24 h; awake for 93 s, that is `MAX_TRANSMIT_WAIT` (RFC 7252 section 4.8.2); 256
+    /// requests waiting, 100 for a sleeper; a million registrations.
+    fn default() -> Self {
+        Self {
+            shard: 0,
+            lifetime_min: Duration::from_secs(1),
+            lifetime_max: Duration::from_secs(24 * 60 * 60),
+            awake_window: Duration::from_secs(93),
+            max_queued: 256,
+            max_queued_asleep: 100,
+            max_registrations: 1_000_000,
+            coap: endpoint::Config::default(),
+        }
+    }
+}
+
+/// What has happened since the start that no event tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Registers and Updates answered 4.00 or 4.12.
+    pub rejected_registrations: u64,
+    /// Registers answered 5.03: there are too many registrations.
+    pub excess_registrations: u64,
+    /// Updates and De-registers of a location that is not registered, answered 4.04.
+    pub unknown_locations: u64,
+    /// Sends from an address where nobody is registered, answered 4.04.
+    pub unknown_senders: u64,
+    /// Other requests that the server has no answer for: 4.00, 4.04, 4.05 and 5.01.
+    pub unexpected_requests: u64,
+    /// Registers and the like left unanswered since one of the same client was not settled yet.
+    pub overlapping_registrations: u64,
+    /// Notifications whose client had gone, or that came over another DTLS association.
+    pub stray_notifications: u64,
+    /// Clients that were found at another address.
+    pub moved: u64,
+    /// Events settled as refused.
+    pub refused: u64,
+    /// Requests that found the queue full.
+    pub queue_full: u64,
+    /// The CoAP endpoint's.
+    pub coap: endpoint::Counters,
+}
+
+/// The LwM2M server of one shard.
+#[derive(Debug)]
+pub struct Server {
+    config: Config,
+    endpoint: Endpoint,
+    entropy: SharedEntropy,
+    clients: Clients,
+    /// The first Registers that are not settled yet, by endpoint name.
+    registering: HashMap<Arc<str>, Receipt>,
+    /// Requests on their way to a client.
+    exchanges: FxHashMap<RequestId, Exchange>,
+    observations: FxHashMap<ObservationId, Observation>,
+    unsettled: FxHashMap<Receipt, Unsettled>,
+    /// The last name given to a request, an observation or a receipt.
+    last_name: u64,
+    outputs: VecDeque<Output>,
+    endpoint_timeout: Option<Instant>,
+    counters: Counters,
+}
+
+impl Server {
+    /// A server without any registration.
+    pub fn new(config: Config, entropy: Box<dyn Entropy>) -> Self {
+        let entropy = SharedEntropy(Arc::new(Mutex::new(entropy)));
+        let coap = endpoint::Config { shard: config.shard, ..config.coap.clone() };
+        Self {
+            endpoint: Endpoint::new(coap, Box::new(entropy.clone())),
+            config,
+            entropy,
+            clients: Clients::default(),
+            registering: HashMap::new(),
+            exchanges: FxHashMap::default(),
+            observations: FxHashMap::default(),
+            unsettled: FxHashMap::default(),
+            last_name: 0,
+            outputs: VecDeque::new(),
+            endpoint_timeout: None,
+            counters: Counters::default(),
+        }
+    }
+
+    /// Take in a datagram. Poll the output afterwards.
+    pub fn handle_datagram(&mut self, now: Instant, peer: Peer, datagram: &[u8]) {
+        self.endpoint.handle_datagram(now, peer, datagram);
+        // Whatever it is, its sender is awake. Nothing is sent before it has been dealt with: it may be a Register.
+        if let Some(key) = self.clients.at_peer(peer) {
+            self.hear(now, key);
+        }
+        self.absorb(now);
+        if let Some(key) = self.clients.at_peer(peer) {
+            self.drive(now, key);
+            self.absorb(now);
+        }
+    }
+
+    /// Let time pass. Poll the output afterwards.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.endpoint.handle_timeout(now);
+        self.absorb(now);
+        while let Some(key) = self.clients.take_due(now) {
+            self.look_after(now, key);
+        }
+        self.absorb(now);
+    }
+
+    /// Perform an operation. Everything that becomes of it, also that it cannot be done, is an event; only a passive
+    /// cancellation has none, since nothing is sent for it. Poll the output afterwards.
+    pub fn perform(&mut self, now: Instant, request: Request) {
+        self.submit(now, request);
+        self.absorb(now);
+    }
+
+    /// Say what became of an event. What its message asks for takes effect, and is answered, only if it was accepted.
+    /// A receipt that has been settled before, or that is none, is without effect. Poll the output afterwards.
+    pub fn settle(&mut self, now: Instant, receipt: Receipt, settlement: Settlement) {
+        if let Some(unsettled) = self.unsettled.remove(&receipt) {
+            match settlement {
+                Settlement::Accepted => self.accept(now, unsettled),
+                Settlement::Refused => self.refuse(now, unsettled),
+            }
+        }
+        self.absorb(now);
+    }
+
+    /// End a registration. Nothing is sent to the client; its next Update is answered 4.04. Poll the output afterwards.
+    pub fn remove(&mut self, now: Instant, endpoint: &str) {
+        if let Some(key) = self.clients.of_endpoint(endpoint) {
+            self.end(key, End::Removed);
+        }
+        self.absorb(now);
+    }
+
+    /// The registration of an endpoint name.
+    pub fn registration(&self, endpoint: &str) -> Option<&Arc<Registration>> {
+        Some(&self.clients.get(self.clients.of_endpoint(endpoint)?)?.registration)
+    }
+
+    /// All registrations, in no particular order.
+    pub fn registrations(&self) -> impl Iterator<Item = &Arc<Registration>> {
+        self.clients.iter().map(|client| &client.registration)
+    }
+
+    /// Whether a client is registered at this address.
+    pub fn knows(&self, peer: Peer) -> bool {
+        self.clients.at_peer(peer).is_some()
+    }
+
+    /// How many clients are registered.
+    pub fn len(&self) -> usize {
+        self.clients.len()
+    }
+
+    /// Whether no client is registered.
+    pub fn is_empty(&self) -> bool {
+        self.clients.len() == 0
+    }
+
+    /// What has happened since the start that no event tells.
+    pub fn counters(&self) -> Counters {
+        Counters { coap: *self.endpoint.counters(), ..self.counters }
+    }
+
+    /// What to do next. Call until it returns `Timeout`.
+    pub fn poll_output(&mut self) -> Output {
+        if let Some(output) = self.outputs.pop_front() {
+            return output;
+        }
+        let own = self.clients.next_due();
+        Output::Timeout(own.into_iter().chain(self.endpoint_timeout).min())
+    }
+
+    /// Takes over what the endpoint has to say, in its order.
+    fn absorb(&mut self, now: Instant) {
+        loop {
+            match self.endpoint.poll_output() {
+                endpoint::Output::Transmit(transmit) => self.outputs.push_back(Output::Transmit(transmit)),
+                endpoint::Output::Event(event) => self.take(now, event),
+                endpoint::Output::Timeout(timeout) => {
+                    self.endpoint_timeout = timeout;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, now: Instant, event: endpoint::Event) {
+        match event {
+            endpoint::Event::Request { peer, receipt, message } => {
+                self.take_request(now, uplink::Asking { peer, receipt, message: &message });
+            }
+            endpoint::Event::Response { peer: _, id, delivery, message } => {
+                self.take_response(now, id, delivery, message);
+            }
+            endpoint::Event::Acknowledged { id } => self.take_acknowledgement(now, id),
+            endpoint::Event::Failed { id, failure } => self.take_failure(now, id, failure),
+            endpoint::Event::Notification { peer, id, delivery, receipt, message } => {
+                self.take_notification(now, notify::Notification { peer, id, delivery, receipt, message });
+            }
+        }
+    }
+
+    fn emit(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(event));
+    }
+
+    /// A name for a request, an observation or a receipt, never given before.
+    fn new_name(&mut self) -> u64 {
+        self.last_name += 1;
+        self.last_name
+    }
+}
+
+/// One source of random bytes for the server, which makes locations of them, and its endpoint, which makes tokens.
+#[derive(Clone)]
+struct SharedEntropy(Arc<Mutex<Box<dyn Entropy>>>);
+
+impl Entropy for SharedEntropy {
+    fn fill(&mut self, buffer: &mut [u8]) {
+        // Never contended, as both owners are in one server. There is no state that a panic could leave half changed.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).fill(buffer);
+    }
+}
+
+impl fmt::Debug for SharedEntropy {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("SharedEntropy")
+    }
+}
