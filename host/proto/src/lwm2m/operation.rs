@@ -126,7 +126,9 @@ impl Operation {
     /// How this ends an observation, if it does.
     pub(crate) const fn cancels(&self) -> Option<CancelMode> {
         match self {
-            Self::CancelObservation { mode, .. } | Self::CancelObservationComposite { mode, .. } => Some(*mode),
+            Self::CancelObservation { mode, .. } | Self::CancelObservationComposite { mode, .. } => {
+                Some(*mode)
+            }
             _ => None,
         }
     }
@@ -173,9 +175,7 @@ pub(crate) fn message(
     };
     let composite = |paths: &[Path], accept: Option<u16>| composite(registration, paths, accept);
     match operation {
-        Operation::Read { path, queries, accept } => {
-            Ok(with_accept(to(Code::GET, path, queries)?, *accept))
-        }
+        Operation::Read { path, queries, accept } => Ok(with_accept(to(Code::GET, path, queries)?, *accept)),
         Operation::Discover { path, queries, depth } => {
             let depth = depth.map(|depth| format!("depth={depth}"));
             let queries: Vec<String> = queries.iter().cloned().chain(depth).collect();

@@ -154,10 +154,7 @@ impl Registration {
 }
 
 /// Takes the queries into the parameters. Split at the first `=`, since values may hold more of them.
-fn merge<'q>(
-    parameters: &mut Parameters,
-    queries: impl Iterator<Item = &'q [u8]>,
-) -> Result<(), Rejection> {
+fn merge<'q>(parameters: &mut Parameters, queries: impl Iterator<Item = &'q [u8]>) -> Result<(), Rejection> {
     for query in queries {
         let is_full = parameters.len() == MAX_PARAMETERS;
         let query = std::str::from_utf8(query)

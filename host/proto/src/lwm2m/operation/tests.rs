@@ -91,7 +91,10 @@ fn observations_are_told_apart_by_path_and_kind() {
     let paths = vec![Path::new([3, 0])];
     let composite = Operation::ObserveComposite { paths: paths.clone(), accept: None };
     assert!(!one.same_observation(&composite));
-    assert!(Operation::CancelObservationComposite { paths, mode: CancelMode::Active }.same_observation(&composite));
+    assert!(
+        Operation::CancelObservationComposite { paths, mode: CancelMode::Active }
+            .same_observation(&composite)
+    );
     let read = Operation::Read { path: Path::new([3, 0]), queries: vec![], accept: None };
     assert!(!read.same_observation(&read));
 }
@@ -129,13 +132,17 @@ fn composites_name_whole_paths() {
     let read = Operation::ReadComposite { paths: vec![Path::root(), Path::new([3])], accept: None };
     let message = message(&read, None, &nested, &()).unwrap();
     assert_eq!(text(message.payload()), text(b"[{\"n\":\"/l\"},{\"n\":\"/l/3\"}]"));
-    assert!(super::message(&Operation::ReadComposite { paths: vec![], accept: None }, None, &nested, &()).is_err());
+    assert!(
+        super::message(&Operation::ReadComposite { paths: vec![], accept: None }, None, &nested, &())
+            .is_err()
+    );
 }
 
 #[test]
 fn a_composite_write_reaches_below_the_alternate_path() {
     let sample = |ids, value| Sample { path: Path::new(ids), value, kind: None, taken: None };
-    let samples = vec![sample([3, 0, 14], Value::Text("+01:00".into())), sample([1, 0, 1], Value::Integer(60))];
+    let samples =
+        vec![sample([3, 0, 14], Value::Text("+01:00".into())), sample([1, 0, 1], Value::Integer(60))];
     let write = Operation::WriteComposite { body: Body::Samples(samples) };
     let pack = br#"{"n":"/3/0/14","vs":"+01:00"},{"n":"/1/0/1","v":60}]"#;
     assert_wire(&write, 0x07, &[b"\xc1\x6e\xff[", &pack[..]].concat());

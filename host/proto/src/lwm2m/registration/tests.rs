@@ -108,7 +108,8 @@ fn queue_mode_has_many_names() {
 #[test]
 fn links_below_the_alternate_path_lose_it() {
     let base = ["ep=a", "lwm2m=1.0"];
-    for root in ["</lwm2m>;rt=\"oma.lwm2m\"", "</lwm2m/>;ct=110;rt=oma.lwm2m", "</lwm2m>;rt=\"x oma.lwm2m\""] {
+    for root in ["</lwm2m>;rt=\"oma.lwm2m\"", "</lwm2m/>;ct=110;rt=oma.lwm2m", "</lwm2m>;rt=\"x oma.lwm2m\""]
+    {
         let links = format!("</lwm2m/1/0>,{root},</lwm2m/3/0>,</lwm2m2/4/0>,</5/0>,</lwm2m/x>,</sensors>");
         let of = register(&base, &links).unwrap();
         assert_eq!(&*of.alternate_path, "/lwm2m", "{root}");

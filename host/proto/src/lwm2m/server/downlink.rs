@@ -205,9 +205,9 @@ impl Server {
                 Failure::Timeout
             }
             endpoint::Failure::Reset => Failure::Reset,
-            endpoint::Failure::Incomplete => {
-                Failure::Invalid("the answer came in blocks that do not make a whole, or are too much".to_owned())
-            }
+            endpoint::Failure::Incomplete => Failure::Invalid(
+                "the answer came in blocks that do not make a whole, or are too much".to_owned(),
+            ),
         };
         self.fail(key, exchange.asked, failure);
         self.drive(now, key);

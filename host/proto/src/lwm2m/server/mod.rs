@@ -37,9 +37,7 @@ use crate::coap::{Entropy, Peer};
 use crate::time::Instant;
 use clients::Clients;
 use downlink::Exchange;
-pub use event::{
-    Asked, Content, End, Event, Failure, Output, Receipt, Request, Settlement, Stage,
-};
+pub use event::{Asked, Content, End, Event, Failure, Output, Receipt, Request, Settlement, Stage};
 pub use location::{shard_of_location, shard_of_token};
 use notify::Observation;
 use settle::Unsettled;
@@ -132,11 +130,11 @@ pub struct Server {
 
 impl Server {
     /// A server without any registration.
-    pub fn new(config: Config, entropy: Box<dyn Entropy>) -> Self {
+    pub fn new(mut config: Config, entropy: Box<dyn Entropy>) -> Self {
         let entropy = SharedEntropy(Arc::new(Mutex::new(entropy)));
-        let coap = endpoint::Config { shard: config.shard, ..config.coap.clone() };
+        config.coap.shard = config.shard;
         Self {
-            endpoint: Endpoint::new(coap, Box::new(entropy.clone())),
+            endpoint: Endpoint::new(config.coap.clone(), Box::new(entropy.clone())),
             config,
             entropy,
             clients: Clients::default(),
@@ -158,8 +156,12 @@ impl Server {
         if let Some(key) = self.clients.at_peer(peer) {
             self.hear(now, key);
         }
+        let unsettled = self.unsettled.len();
         self.absorb(now);
-        if let Some(key) = self.clients.at_peer(peer) {
+        // If its message still has to be answered, that comes first.
+        if self.unsettled.len() <= unsettled
+            && let Some(key) = self.clients.at_peer(peer)
+        {
             self.drive(now, key);
             self.absorb(now);
         }

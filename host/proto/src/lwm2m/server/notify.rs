@@ -46,7 +46,7 @@ impl Server {
         self.hear(now, key);
         let ends = (!message.code().is_success()).then_some(id);
         let receipt = match receipt {
-            Some(receipt) => Some(self.await_settlement(receipt, Effect::Notification { ends })),
+            Some(receipt) => Some(self.await_settlement(receipt, Effect::Notification { client: key, ends })),
             None => {
                 if let Some(id) = ends {
                     self.forget_observation(id);
@@ -64,7 +64,10 @@ impl Server {
             content: Content { format: message.content_format(), payload: message.into_payload() },
             receipt,
         });
-        self.drive(now, key);
+        // Its acknowledgement goes before what waits.
+        if receipt.is_none() {
+            self.drive(now, key);
+        }
     }
 
     /// Whose notification it is. Its token is unguessable, so it may come from any address; but a token that was used

@@ -36,8 +36,11 @@ pub(super) enum Effect {
     Deregister {
         location: Location,
     },
-    Send,
+    Send {
+        client: usize,
+    },
     Notification {
+        client: usize,
         /// The observation, if this is the end of it.
         ends: Option<ObservationId>,
     },
@@ -74,12 +77,16 @@ impl Server {
                     self.discard(key);
                 }
             }
-            Effect::Send => self.endpoint.respond(now, receipt, Message::response(Code::CHANGED)),
-            Effect::Notification { ends } => {
+            Effect::Send { client } => {
+                self.endpoint.respond(now, receipt, Message::response(Code::CHANGED));
+                self.drive(now, client);
+            }
+            Effect::Notification { client, ends } => {
                 self.endpoint.acknowledge(now, receipt);
                 if let Some(id) = ends {
                     self.forget_observation(id);
                 }
+                self.drive(now, client);
             }
         }
     }
@@ -96,7 +103,10 @@ impl Server {
             Effect::Update { location, .. } | Effect::Deregister { location } => {
                 self.clients.at_location(location)
             }
-            Effect::Send | Effect::Notification { .. } => None,
+            // Its client may be gone, and its key another's: to drive that one is without effect.
+            Effect::Send { client } | Effect::Notification { client, .. } => {
+                return self.drive(now, client);
+            }
         };
         if let Some(key) = key {
             self.release(key);

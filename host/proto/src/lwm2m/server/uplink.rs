@@ -69,8 +69,7 @@ impl Server {
             return Ok(());
         }
         let previous = self.clients.get(key).map(|client| Arc::clone(&client.registration));
-        let effect =
-            Effect::Register { location, registration: Arc::clone(&registration), held: Vec::new() };
+        let effect = Effect::Register { location, registration: Arc::clone(&registration), held: Vec::new() };
         let receipt = self.await_settlement(receipt, effect);
         self.emit(Event::Registered { registration, previous, receipt });
         Ok(())
@@ -106,14 +105,15 @@ impl Server {
 
     /// Core 1.2.1 section 6.4.6. A Send names no client: it is the one at the sender's address.
     fn send(&mut self, asking: Asking<'_>) -> Result<(), Message> {
-        let Some(client) = self.clients.at_peer(asking.peer).and_then(|key| self.clients.get(key)) else {
+        let found = self.clients.at_peer(asking.peer);
+        let Some((key, client)) = found.and_then(|key| Some((key, self.clients.get(key)?))) else {
             self.counters.unknown_senders += 1;
             return Err(Message::response(Code::NOT_FOUND));
         };
         let registration = Arc::clone(&client.registration);
         let content =
             Content { format: asking.message.content_format(), payload: asking.message.payload().to_vec() };
-        let receipt = self.await_settlement(asking.receipt, Effect::Send);
+        let receipt = self.await_settlement(asking.receipt, Effect::Send { client: key });
         self.emit(Event::Sent { registration, content, receipt });
         Ok(())
     }
