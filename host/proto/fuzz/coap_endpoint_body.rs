@@ -145,17 +145,17 @@ impl Script<'_> {
         for _ in 0..bound {
             match self.endpoint.poll_output() {
                 Output::Transmit(transmit) => self.last_sent = transmit.payload,
-                Output::Event(event) => self.note(event),
+                Output::Event(event) => self.note(&event),
                 Output::Timeout(_) => return,
             }
         }
         panic!("more than {bound} outputs");
     }
 
-    fn note(&mut self, event: Event) {
+    fn note(&mut self, event: &Event) {
         let kind = match event {
             Event::Request { receipt, .. } => {
-                self.receipts.push(receipt);
+                self.receipts.push(*receipt);
                 0
             }
             Event::Response { id, .. } => {

@@ -1,5 +1,7 @@
 //! Two endpoints, or one and a script, over a bad network.
 
+#![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions; these helpers belong to them
+
 mod sim;
 
 use std::collections::HashMap;

@@ -66,6 +66,9 @@ pub struct Mischief {
     pub latency: Duration,
 }
 
+/// Arrival, order of departure, side and bytes of a datagram on its way.
+type Flight = (Instant, u64, usize, Vec<u8>);
+
 /// Two endpoints on a network.
 #[derive(Debug)]
 pub struct Pair {
@@ -73,7 +76,7 @@ pub struct Pair {
     pub sides: [Endpoint; 2],
     pub mischief: Mischief,
     chance: Seeded,
-    flying: BinaryHeap<Reverse<(Instant, u64, usize, Vec<u8>)>>,
+    flying: BinaryHeap<Reverse<Flight>>,
     timeouts: [Option<Instant>; 2],
     launched: u64,
 }
@@ -98,7 +101,8 @@ impl Pair {
             if self.chance.percent(self.mischief.loss) {
                 continue;
             }
-            let latest = u64::try_from(self.mischief.latency.as_micros()).unwrap().max(1);
+            let latest =
+                u64::try_from(self.mischief.latency.as_micros()).expect("a latency of seconds").max(1);
             let at = self.now + Duration::from_micros(self.chance.below(latest));
             self.launched += 1;
             self.flying.push(Reverse((at, self.launched, to, datagram.to_vec())));
