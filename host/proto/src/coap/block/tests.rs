@@ -31,7 +31,7 @@ fn block(number: u32, more: bool, exponent: u8) -> Block {
 
 #[test]
 fn blocks_are_joined_whatever_their_tokens() {
-    // RFC 7959 section 3.2, figure 8: an atomic block-wise PUT.
+    // RFC 7959 section 3.2: an atomic block-wise PUT.
     let mut transfers = Transfers::new(limits());
     let (first, second) = (handle(&mut transfers, put(0, true, 3, &[1; 128])), put(1, true, 3, &[2; 128]));
     assert_eq!(answered(&first), (Code::CONTINUE, Some(block(0, true, 3))));
@@ -54,7 +54,7 @@ fn the_first_blocks_options_count() {
 
 #[test]
 fn a_peer_with_too_large_blocks_is_asked_for_smaller_ones() {
-    // RFC 7959 section 3.2, figure 9: 1:0/1/128 is answered with 1:0/1/32, and 1:4/1/32 follows.
+    // RFC 7959 section 3.2, with negotiation: 1:0/1/128 is answered with 1:0/1/32, and 1:4/1/32 follows.
     let mut transfers = Transfers::new(Limits { exponent: 1, ..limits() });
     let first = handle(&mut transfers, put(0, true, 3, &[1; 128]));
     assert_eq!(answered(&first), (Code::CONTINUE, Some(block(0, true, 1))));

@@ -127,7 +127,7 @@ fn a_success_without_observe_option_keeps_the_observation() {
 
 #[test]
 fn a_notification_in_blocks_is_fetched_and_delivered_whole() {
-    // RFC 7959 section 3.3, figure 12: Observe with block-wise transfer.
+    // RFC 7959 section 2.6.
     let (mut bench, token) = observing();
     let mut first = content(Kind::Confirmable, 600, token, Some(13)).with_payload(vec![1; 16]);
     first.set_block(option::BLOCK2, Block { number: 0, more: true, exponent: 0 });
