@@ -176,6 +176,13 @@ impl Message {
         })
     }
 
+    /// Sets the token.
+    #[must_use]
+    pub fn with_token(mut self, token: Token) -> Self {
+        self.0.set_token(token.as_bytes().to_vec());
+        self
+    }
+
     /// Adds a Uri-Path segment.
     #[must_use]
     pub fn with_path_segment(self, segment: &str) -> Self {

@@ -204,7 +204,7 @@ impl Endpoint {
         self.emit(Event::Notification { peer, id, delivery, receipt, message });
     }
 
-    /// Asks for the rest of a notification (RFC 7959 section 3.3, example with Observe).
+    /// Asks for the rest of a notification (RFC 7959 section 2.6).
     ///
     /// Acknowledged at once although the notification may still be lost: a peer may well answer nothing else before
     /// its notification is acknowledged, and what would be sent again is the first block only.
