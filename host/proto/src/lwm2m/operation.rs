@@ -3,9 +3,10 @@
 //! The types mirror `wit/translator.wit`. The server calls [`message`], which is pure.
 
 use super::format::{self, Definitions};
+use super::model::Models;
 use super::path::Path;
 use super::registration::{Registration, Version};
-use super::value::Sample;
+use super::value::{Kind, Sample};
 use crate::coap::message::{Code, Message};
 use crate::coap::option;
 
@@ -167,8 +168,9 @@ pub(crate) fn message(
     operation: &Operation,
     observation: Option<&Operation>,
     registration: &Registration,
-    definitions: &dyn Definitions,
+    models: &Models,
 ) -> Result<Message, String> {
+    let definitions = &Defined { models, registration };
     let to = |code, path: &Path, queries: &[String]| addressed(code, registration, path, queries);
     let write = |code, path: &Path, queries: &[String], body: &Body| {
         with_body(to(code, path, queries)?, *path, body, registration, definitions)
@@ -222,6 +224,18 @@ pub(crate) fn message(
             Ok(composite(paths, accept)?.with_option_uint(option::OBSERVE, 1))
         }
         Operation::WriteComposite { body } => write_composite(registration, body, definitions),
+    }
+}
+
+/// The types of resources in the versions of their objects that the client has.
+struct Defined<'a> {
+    models: &'a Models,
+    registration: &'a Registration,
+}
+
+impl Definitions for Defined<'_> {
+    fn kind(&self, object: u16, resource: u16) -> Option<Kind> {
+        self.models.kind(object, self.registration.object_version(object), resource)
     }
 }
 

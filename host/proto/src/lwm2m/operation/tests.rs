@@ -14,7 +14,7 @@ fn plain() -> Registration {
 }
 
 fn bytes(operation: &Operation, registration: &Registration) -> Vec<u8> {
-    message(operation, None, registration, &()).unwrap().to_bytes()
+    message(operation, None, registration, &Models::default()).unwrap().to_bytes()
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -79,7 +79,7 @@ fn a_cancellation_repeats_the_options_of_its_observation() {
     let cancel = Operation::CancelObservation { path, queries: vec![], mode: CancelMode::Active };
     assert_wire(&cancel, 0x01, b"\x61\x01\x513\x010");
     let observation = observe([3, 0], vec!["pmin=1".into()], Some(110));
-    let message = message(&cancel, Some(&observation), &plain(), &()).unwrap();
+    let message = message(&cancel, Some(&observation), &plain(), &Models::default()).unwrap();
     assert_eq!(text(&message.to_bytes()), text(b"\x40\x01\0\0\x61\x01\x513\x010\x46pmin=1\x21\x6e"));
 }
 
@@ -112,13 +112,25 @@ fn values_are_written_in_a_format_that_the_client_takes() {
     let sample = Sample { path, value: Value::Text("+04:00".into()), kind: None, taken: None };
     let body = Body::Samples(vec![sample]);
     let write = Operation::Write { path, queries: vec![], mode: WriteMode::Replace, body };
-    let format = |client: &Registration| message(&write, None, client, &()).unwrap().content_format();
+    let format =
+        |client: &Registration| message(&write, None, client, &Models::default()).unwrap().content_format();
     assert_eq!(format(&client("1.0", "</>;rt=oma.lwm2m;ct=11543")), Some(11542));
     assert_eq!(format(&client("1.1", "</>;rt=oma.lwm2m")), Some(11542));
     assert_eq!(format(&client("1.1", r#"</>;rt=oma.lwm2m;ct="110 11542""#)), Some(11542));
     assert_eq!(format(&client("1.1", "</>;rt=oma.lwm2m;ct=110")), Some(110));
     assert_eq!(format(&client("1.1", "</>;rt=oma.lwm2m;ct=112")), Some(11542));
     assert_wire(&write, 0x03, b"\xb13\x010\x0214\x12\x2d\x16\xff\xc6\x0e+04:00");
+}
+
+#[test]
+fn values_are_written_in_the_type_of_their_resource() {
+    let path = Path::new([3303, 0, 5602]);
+    let sample = Sample { path, value: Value::Integer(1), kind: None, taken: None };
+    let body = Body::Samples(vec![sample]);
+    let write = Operation::Write { path, queries: vec![], mode: WriteMode::Replace, body };
+    let payload = |models: &Models| message(&write, None, &plain(), models).unwrap().into_payload();
+    assert_eq!(payload(&Models::default()), b"\xe1\x15\xe2\x01");
+    assert_eq!(payload(&Models::built_in()), b"\xe4\x15\xe2\x3f\x80\0\0", "a float");
 }
 
 #[test]
@@ -130,11 +142,16 @@ fn composites_name_whole_paths() {
     assert_wire(&observe, 0x05, b"\x60\x61\x6e\x51\x70\xff[{\"n\":\"/3/0/9\"},{\"n\":\"/1\"}]");
     let nested = client("1.1", "</l>;rt=oma.lwm2m");
     let read = Operation::ReadComposite { paths: vec![Path::root(), Path::new([3])], accept: None };
-    let message = message(&read, None, &nested, &()).unwrap();
+    let message = message(&read, None, &nested, &Models::default()).unwrap();
     assert_eq!(text(message.payload()), text(b"[{\"n\":\"/l\"},{\"n\":\"/l/3\"}]"));
     assert!(
-        super::message(&Operation::ReadComposite { paths: vec![], accept: None }, None, &nested, &())
-            .is_err()
+        super::message(
+            &Operation::ReadComposite { paths: vec![], accept: None },
+            None,
+            &nested,
+            &Models::default()
+        )
+        .is_err()
     );
 }
 
@@ -146,7 +163,7 @@ fn a_composite_write_reaches_below_the_alternate_path() {
     let write = Operation::WriteComposite { body: Body::Samples(samples) };
     let pack = br#"{"n":"/3/0/14","vs":"+01:00"},{"n":"/1/0/1","v":60}]"#;
     assert_wire(&write, 0x07, &[b"\xc1\x6e\xff[", &pack[..]].concat());
-    let message = message(&write, None, &client("1.1", "</l>;rt=oma.lwm2m"), &()).unwrap();
+    let message = message(&write, None, &client("1.1", "</l>;rt=oma.lwm2m"), &Models::default()).unwrap();
     assert_eq!(text(message.payload()), text(&[br#"[{"bn":"/l","#, &pack[1..]].concat()));
 }
 
@@ -154,9 +171,12 @@ fn a_composite_write_reaches_below_the_alternate_path() {
 fn what_does_not_fit_is_said() {
     let path = Path::new([3, 0]);
     let read = Operation::Read { path, queries: vec!["q".repeat(256)], accept: None };
-    assert_eq!(message(&read, None, &plain(), &()).unwrap_err(), "a query of 256 bytes; 255 are possible");
+    assert_eq!(
+        message(&read, None, &plain(), &Models::default()).unwrap_err(),
+        "a query of 256 bytes; 255 are possible"
+    );
     let sample = Sample { path: Path::new([5, 0]), value: Value::Null, kind: None, taken: None };
     let body = Body::Samples(vec![sample]);
     let write = Operation::Write { path, queries: vec![], mode: WriteMode::Replace, body };
-    assert!(message(&write, None, &plain(), &()).unwrap_err().contains("/5/0"));
+    assert!(message(&write, None, &plain(), &Models::default()).unwrap_err().contains("/5/0"));
 }

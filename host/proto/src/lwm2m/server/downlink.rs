@@ -115,7 +115,7 @@ impl Server {
             &request.operation,
             observation.map(|observation| &observation.operation),
             &client.registration,
-            &(),
+            &self.config.models,
         )?;
         let id = RequestId(self.new_name());
         let role = match cancelled {

@@ -31,6 +31,7 @@ use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
+use super::model::Models;
 use super::registration::Registration;
 use crate::coap::endpoint::{self, Endpoint, ObservationId, RequestId};
 use crate::coap::{Entropy, Peer};
@@ -59,13 +60,15 @@ pub struct Config {
     pub max_queued_asleep: usize,
     /// Registrations; another one is answered 5.03.
     pub max_registrations: usize,
+    /// The types of resources, for writing values.
+    pub models: Arc<Models>,
     /// The CoAP endpoint's; its `shard` is set to this one.
     pub coap: endpoint::Config,
 }
 
 impl Default for Config {
     /// Shard 0; lifetimes of 1 s to 24 h; awake for 93 s, that is `MAX_TRANSMIT_WAIT` (RFC 7252 section 4.8.2); 256
-    /// requests waiting, 100 for a sleeper; a million registrations.
+    /// requests waiting, 100 for a sleeper; a million registrations; the built-in models.
     fn default() -> Self {
         Self {
             shard: 0,
@@ -75,6 +78,7 @@ impl Default for Config {
             max_queued: 256,
             max_queued_asleep: 100,
             max_registrations: 1_000_000,
+            models: Arc::new(Models::built_in()),
             coap: endpoint::Config::default(),
         }
     }
