@@ -1,259 +1,394 @@
-//! Block-wise transfer (RFC 7959): bodies that do not fit one message.
-//!
-//! [`Assemblies`] joins what clients send in blocks, [`Upload`] sends ours in blocks, [`Download`] joins what they answer
-//! in blocks. Everything is bounded in size, number and time.
+//! Block-wise transfer (RFC 7959): puts the bodies of requests and responses together and takes those of our
+//! requests apart.
 
-use std::collections::VecDeque;
-use std::time::Duration;
+use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 
-use super::Peer;
-use super::exchange::EXCHANGE_LIFETIME;
-use super::message::{Block, Code, Message, option};
+use super::endpoint::Delivery;
+use super::message::{Block, Code, Message};
+use super::option;
+use super::peers::EXCHANGE_LIFETIME;
 use crate::time::Instant;
 
-/// Requests that come in blocks (Block1), joined by peer, method, path and query. The token is no part of it: a client
-/// may change it with every block, and real ones do.
+/// Requests whose body comes in blocks (Block1), not yet complete.
 #[derive(Debug)]
-pub(crate) struct Assemblies {
-    open: FxHashMap<Key, Assembly>,
-    started: VecDeque<(Instant, Key)>,
-    max_body: usize,
-    max_open: usize,
+pub(super) struct Transfers {
+    open: FxHashMap<TransferKey, Transfer>,
+    /// By age, to find the oldest.
+    by_serial: BTreeMap<u64, TransferKey>,
+    next_serial: u64,
+    bytes: usize,
+    limits: Limits,
 }
 
-type Key = (Peer, Vec<u8>);
+/// Bounds on bodies and blocks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Transfers at a time.
+    pub(super) transfers: usize,
+    /// Bytes of one body.
+    pub(super) body: usize,
+    /// Bytes of all bodies that are being put together from requests.
+    pub(super) bodies: usize,
+    /// The largest SZX.
+    pub(super) exponent: u8,
+}
+
+/// Which blocks belong together: those of one peer for one method and resource. Not the token: Anjay takes a new one
+/// for every block. Nor other options: Wakaama sends a Content-Format from the second block on only.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct TransferKey {
+    pub(super) peer: u32,
+    resource: Box<[u8]>,
+}
 
 #[derive(Debug)]
-struct Assembly {
-    /// The first block's message: its options count.
+struct Transfer {
+    serial: u64,
+    /// The first block's message; its options count.
     first: Message,
     body: Vec<u8>,
-    started: Instant,
+    expires: Instant,
 }
 
-/// What a block makes of a request.
-#[derive(Debug)]
-pub(crate) enum Joined {
-    /// The whole request.
-    Complete(Box<Message>),
-    /// Not yet, or not at all: answer with this.
-    Answer(Box<Message>),
+/// What to do about a request.
+#[derive(Debug, PartialEq)]
+pub(super) enum Step {
+    /// It is complete: deliver it, and put the block option into the answer.
+    Complete(Message, Option<Block>),
+    /// Answer with this.
+    Answer(Message),
 }
 
-impl Assemblies {
-    pub(crate) fn new(max_body: usize, max_open: usize) -> Self {
-        Self { open: FxHashMap::default(), started: VecDeque::new(), max_body, max_open }
+impl Transfers {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self { open: FxHashMap::default(), by_serial: BTreeMap::new(), next_serial: 0, bytes: 0, limits }
     }
 
-    /// Take in one block.
-    pub(crate) fn join(&mut self, now: Instant, peer: Peer, message: Message, block: Block) -> Joined {
-        if block.szx == 7 {
-            return refuse(Code::BAD_REQUEST, "block size 7 is reserved");
+    /// Takes in a request. Adds the peers of transfers that ended unfinished to `ended`, and of one that began to
+    /// `begun`.
+    pub(super) fn handle(
+        &mut self,
+        now: Instant,
+        peer: u32,
+        mut message: Message,
+        changes: &mut Changes,
+    ) -> Step {
+        let Some(block) = message.block1() else { return Step::Complete(message, None) };
+        if block.exponent == 7 || (block.more && message.payload().len() != block.size()) {
+            return Step::Answer(Message::response(Code::BAD_REQUEST));
         }
-        self.expire(now);
-        let key = (peer, key(&message));
+        let key = TransferKey::of(peer, &message);
         if block.number == 0 {
-            self.open.remove(&key);
+            self.remove(&key, changes);
+            if message.size1().is_some_and(|size| size as usize > self.limits.body) {
+                return Step::Answer(self.too_large());
+            }
             if !block.more {
-                return Joined::Complete(Box::new(message));
+                return Step::Complete(message, Some(block));
             }
-            if self.open.len() >= self.max_open {
-                return refuse(Code::SERVICE_UNAVAILABLE, "too many block-wise transfers");
+            return self.begin(now, &key, message, block, changes);
+        }
+        match self.open.get_mut(&key) {
+            Some(transfer) if transfer.expires > now && transfer.body.len() == block.offset() => {
+                let payload = message.take_payload();
+                if transfer.body.len() + payload.len() > self.limits.body {
+                    self.remove(&key, changes);
+                    return Step::Answer(self.too_large());
+                }
+                transfer.body.extend_from_slice(&payload);
+                transfer.expires = now + EXCHANGE_LIFETIME;
+                self.bytes += payload.len();
             }
-            self.started.push_back((now, key.clone()));
-            self.open
-                .insert(key.clone(), Assembly { first: message.clone(), body: Vec::new(), started: now });
+            _ => return Step::Answer(Message::response(Code::REQUEST_ENTITY_INCOMPLETE)),
         }
-        let Some(assembly) = self.open.get_mut(&key) else {
-            return refuse(Code::REQUEST_ENTITY_INCOMPLETE, "no such transfer");
-        };
-        let offset = block.number as usize * block.size();
-        if offset != assembly.body.len() || (block.more && message.payload().len() != block.size()) {
-            self.open.remove(&key);
-            return refuse(Code::REQUEST_ENTITY_INCOMPLETE, "a block is missing");
-        }
-        if offset + message.payload().len() > self.max_body {
-            self.open.remove(&key);
-            let answer = Message::new(Code::REQUEST_ENTITY_TOO_LARGE);
-            let max = u32::try_from(self.max_body).unwrap_or(u32::MAX);
-            return Joined::Answer(Box::new(answer.with_uint(option::SIZE1, max)));
-        }
-        assembly.body.extend_from_slice(message.payload());
         if block.more {
-            return Joined::Answer(Box::new(Message::new(Code::CONTINUE)));
+            self.make_room(&key, changes);
+            return Step::Answer(self.go_on(block));
         }
-        match self.open.remove(&key) {
-            Some(Assembly { mut first, body, .. }) => {
-                first.set_payload(body);
-                Joined::Complete(Box::new(first))
-            }
-            None => refuse(Code::REQUEST_ENTITY_INCOMPLETE, "no such transfer"),
+        let transfer = self.remove(&key, changes).expect("found above");
+        let mut whole = transfer.first.with_payload(transfer.body);
+        whole.set_header(message.kind(), message.mid(), message.token());
+        Step::Complete(whole, Some(block))
+    }
+
+    /// The transfer ends if it has expired. Otherwise returns when it will.
+    pub(super) fn handle_timeout(
+        &mut self,
+        now: Instant,
+        serial: u64,
+        changes: &mut Changes,
+    ) -> Option<Instant> {
+        let key = self.by_serial.get(&serial)?.clone();
+        let expires = self.open.get(&key)?.expires;
+        if expires > now {
+            return Some(expires);
+        }
+        self.remove(&key, changes);
+        changes.expired += 1;
+        None
+    }
+
+    pub(super) fn is_open(&self, serial: u64) -> bool {
+        self.by_serial.contains_key(&serial)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    fn begin(
+        &mut self,
+        now: Instant,
+        key: &TransferKey,
+        mut message: Message,
+        block: Block,
+        changes: &mut Changes,
+    ) -> Step {
+        let body = message.take_payload();
+        if body.len() > self.limits.body {
+            return Step::Answer(self.too_large());
+        }
+        let serial = self.next_serial;
+        self.next_serial += 1;
+        let expires = now + EXCHANGE_LIFETIME;
+        self.bytes += body.len();
+        let first = message.without_options(&[option::BLOCK1]);
+        changes.begun = Some((serial, expires));
+        self.by_serial.insert(serial, key.clone());
+        self.open.insert(key.clone(), Transfer { serial, first, body, expires });
+        self.make_room(key, changes);
+        Step::Answer(self.go_on(block))
+    }
+
+    /// Ends the oldest transfers, but not this one, while there are too many or too many bytes of them.
+    fn make_room(&mut self, spare: &TransferKey, changes: &mut Changes) {
+        while self.open.len() > self.limits.transfers.max(1) || self.bytes > self.limits.bodies {
+            let Some(oldest) = self.by_serial.values().find(|key| *key != spare).cloned() else { return };
+            self.remove(&oldest, changes);
+            changes.evicted += 1;
         }
     }
 
-    pub(crate) fn expire(&mut self, now: Instant) {
-        while let Some((started, key)) = self.started.pop_front() {
-            if started + TRANSFER_LIFETIME > now {
-                self.started.push_front((started, key));
-                return;
-            }
-            if self.open.get(&key).is_some_and(|assembly| assembly.started == started) {
-                self.open.remove(&key);
-            }
-        }
+    fn remove(&mut self, key: &TransferKey, changes: &mut Changes) -> Option<Transfer> {
+        let transfer = self.open.remove(key)?;
+        self.by_serial.remove(&transfer.serial);
+        self.bytes -= transfer.body.len();
+        changes.ended.push(key.peer);
+        Some(transfer)
     }
 
-    pub(crate) fn next_expiry(&self) -> Option<Instant> {
-        self.started.front().map(|(started, _)| *started + TRANSFER_LIFETIME)
+    /// 2.31; with a smaller SZX than the block's if that is larger than we like (RFC 7959 section 2.3).
+    fn go_on(&self, block: Block) -> Message {
+        let mut answer = Message::response(Code::CONTINUE);
+        answer
+            .set_block(option::BLOCK1, Block { exponent: block.exponent.min(self.limits.exponent), ..block });
+        answer
+    }
+
+    /// 4.13 with what would be possible (RFC 7959 section 2.9.3).
+    fn too_large(&self) -> Message {
+        let limit = u32::try_from(self.limits.body).unwrap_or(u32::MAX);
+        Message::response(Code::REQUEST_ENTITY_TOO_LARGE).with_option_uint(option::SIZE1, limit)
     }
 }
 
-fn refuse(code: Code, why: &str) -> Joined {
-    Joined::Answer(Box::new(Message::new(code).with_payload(why)))
+/// What handling a request has changed beside its answer.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    /// A transfer began and expires then.
+    pub(super) begun: Option<(u64, Instant)>,
+    /// Peers of transfers that are over.
+    pub(super) ended: Vec<u32>,
+    pub(super) evicted: u64,
+    pub(super) expired: u64,
 }
 
-/// Method, path and query as bytes, each part with its length in front so that no two requests look alike.
-fn key(message: &Message) -> Vec<u8> {
-    let mut key = vec![message.code().0];
-    for (number, parts) in [(1, option::URI_PATH), (2, option::URI_QUERY)] {
-        for part in message.option(parts) {
-            key.push(number);
-            key.extend_from_slice(&u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
-            key.extend_from_slice(part);
-        }
+impl TransferKey {
+    fn of(peer: u32, message: &Message) -> Self {
+        let mut resource = vec![message.code().0];
+        let mut append = |values: &mut dyn Iterator<Item = &[u8]>| {
+            for value in values {
+                // Lengths are below 256 or the critical option would have been refused.
+                resource.push(u8::try_from(value.len()).unwrap_or(u8::MAX));
+                resource.extend_from_slice(value);
+            }
+        };
+        append(&mut message.uri_path());
+        append(&mut [&[][..]].into_iter());
+        append(&mut message.uri_query());
+        Self { peer, resource: resource.into_boxed_slice() }
     }
-    key
 }
 
-/// A request of ours that goes out in blocks (Block1).
-#[derive(Debug)]
-pub(crate) struct Upload {
-    body: Vec<u8>,
+/// A request body of ours on its way out (Block1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Upload {
+    exponent: u8,
+    /// Bytes that the peer has.
     offset: usize,
-    szx: u8,
+    total: usize,
+}
+
+/// How an upload goes on after a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Send [`Upload::block`].
+    Send,
+    /// The response is the final one.
+    Done,
 }
 
 impl Upload {
-    /// If the body is too large for one message.
-    pub(crate) fn of(message: &mut Message) -> Option<Self> {
-        (message.payload().len() > Block { number: 0, more: false, szx: MAX_SZX }.size()).then(|| Self {
-            body: message.take_payload(),
-            offset: 0,
-            szx: MAX_SZX,
-        })
+    /// None for a body that fits into one block.
+    pub(super) fn new(total: usize, exponent: u8) -> Option<Self> {
+        let upload = Self { exponent, offset: 0, total };
+        (total > upload.size()).then_some(upload)
     }
 
-    /// The request with the block that is due.
-    pub(crate) fn message(&self, request: &Message) -> Message {
-        let size = 1_usize << (self.szx + 4);
-        let end = (self.offset + size).min(self.body.len());
-        let block = Block {
-            number: u32::try_from(self.offset / size).unwrap_or(u32::MAX),
-            more: end < self.body.len(),
-            szx: self.szx,
-        };
-        let mut message = request.clone().with_payload(&self.body[self.offset..end]);
-        message.set_uint(option::BLOCK1, block.to_uint());
-        if self.offset == 0 {
-            message.set_uint(option::SIZE1, u32::try_from(self.body.len()).unwrap_or(u32::MAX));
-        }
-        message
+    /// The block to be sent next, and where it lies in the body.
+    pub(super) fn block(&self) -> (Block, std::ops::Range<usize>) {
+        let end = self.total.min(self.offset + self.size());
+        let number = u32::try_from(self.offset >> (self.exponent + 4)).unwrap_or(Block::MAX_NUMBER);
+        (Block { number, more: end < self.total, exponent: self.exponent }, self.offset..end)
     }
 
-    /// Whether an answer asks for another block, which is then due. An answer that does not is the answer to all of it.
-    pub(crate) fn advance(&mut self, answer: &Message) -> bool {
-        let block = answer.block(option::BLOCK1);
-        let size = 1_usize << (self.szx + 4);
-        match answer.code() {
-            Code::CONTINUE => {
-                self.offset += size;
-                // The client may want smaller blocks from here on (RFC 7959 section 2.3); numbers follow the new size.
-                self.szx = block.map_or(self.szx, |block| block.szx.min(self.szx));
-                self.offset < self.body.len()
+    pub(super) fn handle(&mut self, response: &Message) -> Next {
+        let (sent, range) = self.block();
+        let asked = response.block1();
+        let smaller = asked.filter(|asked| asked.exponent < self.exponent);
+        match response.code() {
+            Code::REQUEST_ENTITY_TOO_LARGE if self.offset == 0 => {
+                let Some(smaller) = smaller else { return Next::Done };
+                self.exponent = smaller.exponent;
+                Next::Send
             }
-            Code::REQUEST_ENTITY_TOO_LARGE if self.offset == 0 => match block {
-                Some(block) if block.szx < self.szx => {
-                    self.szx = block.szx;
-                    true
-                }
-                _ => false,
-            },
-            _ => false,
+            // 2.31, or the success code of a peer that deals with every block by itself (RFC 7959 section 2.3).
+            code if code.is_success()
+                && sent.more
+                && asked.is_some_and(|asked| asked.number == sent.number) =>
+            {
+                self.offset = range.end;
+                self.exponent = smaller.map_or(self.exponent, |smaller| smaller.exponent);
+                Next::Send
+            }
+            _ => Next::Done,
         }
+    }
+
+    const fn size(&self) -> usize {
+        1 << (self.exponent as usize + 4)
     }
 }
 
-/// An answer that comes in blocks (Block2).
+/// A response body on its way in (Block2).
 #[derive(Debug)]
-pub(crate) struct Download {
+pub(super) struct Download {
+    /// The first block's message; its code and options count.
     first: Message,
+    pub(super) delivery: Delivery,
     body: Vec<u8>,
-    etag: Option<Vec<u8>>,
-    szx: u8,
+    exponent: u8,
+    restarted: bool,
 }
 
-/// What a block makes of an answer.
-#[derive(Debug)]
-pub(crate) enum Fetched {
-    /// The whole answer.
-    Complete(Box<Message>),
-    /// Ask for the block that this option names.
-    More(Block),
-    /// It does not fit together, or is too large.
+/// How a download goes on after a block.
+#[derive(Debug, PartialEq)]
+pub(super) enum Progress {
+    /// Ask for this block.
+    Fetch(Block),
+    /// The whole response.
+    Complete(Message),
+    /// It cannot be completed.
     Broken,
 }
 
 impl Download {
-    /// Take in a block of an answer; `download` is what has come so far.
-    pub(crate) fn take(download: &mut Option<Self>, mut answer: Message, max_body: usize) -> Fetched {
-        let etag = answer.option(option::ETAG).next().map(<[u8]>::to_vec);
-        let Some(block) =
-            answer.block(option::BLOCK2).filter(|block| answer.code().is_success() && block.szx < 7)
-        else {
-            return Fetched::Complete(Box::new(answer));
+    /// Begins with a response if it is the first block of several. Otherwise gives it back.
+    pub(super) fn begin(
+        response: Message,
+        delivery: Delivery,
+        limit: usize,
+    ) -> Result<(Self, Progress), Message> {
+        let Some(block) = response.block2().filter(|block| block.more || block.number > 0) else {
+            return Err(response);
         };
-        let Some(so_far) = download else {
-            if !block.more || block.number != 0 {
-                return Fetched::Complete(Box::new(answer));
-            }
-            let body = answer.take_payload();
-            if body.len() != block.size() {
-                return Fetched::Broken;
-            }
-            answer.clear_option(option::BLOCK2);
-            *download = Some(Self { first: answer, body, etag, szx: block.szx });
-            return Fetched::More(Block { number: 1, more: false, szx: block.szx });
+        let mut download = Self {
+            first: Message::response(Code::EMPTY),
+            delivery,
+            body: Vec::new(),
+            exponent: 0,
+            restarted: false,
         };
-        let offset = block.number as usize * block.size();
-        let payload = answer.payload();
-        let is_next =
-            offset == so_far.body.len() && etag == so_far.etag && answer.code() == so_far.first.code();
-        let is_whole = !block.more || payload.len() == block.size();
-        if !is_next || !is_whole || offset + payload.len() > max_body {
-            return Fetched::Broken;
+        let progress = download.start(response, block, limit);
+        Ok((download, progress))
+    }
+
+    /// Takes in the answer to a request for a block.
+    pub(super) fn handle(&mut self, response: Message, limit: usize) -> Progress {
+        if !response.code().is_success() {
+            // Such as 4.08 or 5.03: says better than we could why the body is not to be had.
+            return Progress::Complete(response);
         }
-        so_far.body.extend_from_slice(payload);
-        so_far.szx = so_far.szx.min(block.szx);
-        if block.more {
-            let number = so_far.body.len() >> (so_far.szx + 4);
-            return Fetched::More(Block {
-                number: u32::try_from(number).unwrap_or(u32::MAX),
-                more: false,
-                szx: so_far.szx,
-            });
+        let Some(block) = response.block2() else { return Progress::Broken };
+        if self.body.is_empty() {
+            return self.start(response, block, limit);
         }
-        let mut whole = so_far.first.clone();
-        whole.set_payload(std::mem::take(&mut so_far.body));
-        Fetched::Complete(Box::new(whole))
+        if response.etag() != self.first.etag() || response.code() != self.first.code() {
+            // The resource changed meanwhile (RFC 7959 section 2.4).
+            return self.restart();
+        }
+        if block.offset() != self.body.len() || !self.append(response.payload(), block, limit) {
+            return Progress::Broken;
+        }
+        self.go_on(block)
+    }
+
+    fn start(&mut self, mut response: Message, block: Block, limit: usize) -> Progress {
+        let payload = response.take_payload();
+        if block.number != 0 || !self.append(&payload, block, limit) {
+            return Progress::Broken;
+        }
+        self.first = response;
+        self.go_on(block)
+    }
+
+    fn restart(&mut self) -> Progress {
+        if self.restarted {
+            return Progress::Broken;
+        }
+        self.restarted = true;
+        self.body.clear();
+        Progress::Fetch(Block { number: 0, more: false, exponent: self.exponent })
+    }
+
+    fn go_on(&mut self, block: Block) -> Progress {
+        if !block.more {
+            let whole = self.first.without_options(&[option::BLOCK2]);
+            return Progress::Complete(whole.with_payload(std::mem::take(&mut self.body)));
+        }
+        let number = self.body.len() >> (block.exponent + 4);
+        match u32::try_from(number) {
+            Ok(number) if number <= Block::MAX_NUMBER => {
+                Progress::Fetch(Block { number, more: false, exponent: block.exponent })
+            }
+            _ => Progress::Broken,
+        }
+    }
+
+    /// False if the block cannot be one, or the body becomes too large.
+    fn append(&mut self, payload: &[u8], block: Block, limit: usize) -> bool {
+        let length_fits =
+            if block.more { payload.len() == block.size() } else { payload.len() <= block.size() };
+        if block.exponent == 7 || !length_fits || self.body.len() + payload.len() > limit {
+            return false;
+        }
+        self.exponent = block.exponent;
+        self.body.extend_from_slice(payload);
+        true
     }
 }
-
-/// Blocks of 1024 bytes: the largest, and they fit the smallest MTU of IPv6.
-const MAX_SZX: u8 = 6;
-/// How long a transfer may pause.
-const TRANSFER_LIFETIME: Duration = EXCHANGE_LIFETIME;
 
 #[cfg(test)]
 mod tests;

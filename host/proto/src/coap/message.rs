@@ -1,531 +1,362 @@
-//! One CoAP message (RFC 7252 section 3). coap-lite parses and builds the bytes; what it lets through and the
-//! standard does not is refused here.
+//! One CoAP message; coap-lite parses and builds the bytes.
+//!
+//! coap-lite is lax where RFC 7252 is not: it takes any version, empty messages with content, a payload marker with
+//! nothing behind it and reserved code classes. [`Message::parse`] refuses those first.
 
-use std::fmt;
+use std::collections::LinkedList;
+use std::mem;
 
-use coap_lite::{CoapOption, MessageClass, MessageType, Packet};
-use thiserror::Error;
+use coap_lite::{CoapOption, MessageType, Packet};
+
+pub use super::code::Code;
+use super::option;
+pub use super::option::Block;
+use super::token::Token;
 
 /// One CoAP message.
-#[derive(Clone, Debug)]
-pub struct Message {
-    packet: Packet,
-}
+///
+/// Built by chaining: `Message::request(Code::GET).with_path_segment("3")`. Type, message id and token of a message
+/// handed to the endpoint are overwritten by it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Message(Packet);
 
-/// The type of a message (RFC 7252 section 4).
+/// The type of a message (RFC 7252 section 3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum MessageKind {
-    /// CON
+pub enum Kind {
+    /// CON.
     Confirmable,
-    /// NON
+    /// NON.
     NonConfirmable,
-    /// ACK
+    /// ACK.
     Acknowledgement,
-    /// RST
+    /// RST.
     Reset,
 }
 
-/// The code of a message as its byte: three bits of class, five of detail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Code(pub u8);
-
-/// A token of up to 8 bytes.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct Token {
-    bytes: [u8; 8],
-    length: u8,
-}
-
-/// A Block1 or Block2 option (RFC 7959 section 2.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Block {
-    /// Block number, up to 2^20 - 1.
-    pub number: u32,
-    /// Whether more blocks follow.
-    pub more: bool,
-    /// Size exponent: blocks of 2^(4 + szx) bytes; 7 is reserved.
-    pub szx: u8,
-}
-
-/// Why a datagram is not a CoAP message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum Malformed {
-    /// Shorter than the header, or the token does not fit.
-    #[error("truncated header")]
-    Truncated,
-    /// Not version 1. Such a message is ignored silently (RFC 7252 section 3).
-    #[error("not CoAP version 1")]
-    Version,
-    /// A token length of 9 to 15.
-    #[error("token length above 8")]
-    TokenLength,
-    /// An option that does not fit or uses a reserved nibble.
-    #[error("malformed option")]
-    Option,
-    /// A payload marker with nothing behind it.
-    #[error("payload marker without payload")]
-    EmptyPayload,
-    /// An empty message that is not empty, or a code of a reserved class.
-    #[error("code that means nothing here")]
-    Code,
-}
-
 impl Message {
-    /// A request or response without options. Type, message id and token are set when it is sent.
-    pub fn new(code: Code) -> Self {
-        let mut packet = Packet::new();
-        packet.header.code = MessageClass::from(code.0);
-        Self { packet }
+    /// A request. The path, options and payload follow.
+    pub fn request(code: Code) -> Self {
+        Self::new(Kind::Confirmable, code, 0)
     }
 
-    /// An empty message: an acknowledgement or a reset.
-    pub(crate) fn empty(kind: MessageKind, mid: u16) -> Self {
-        let mut message = Self::new(Code::EMPTY);
-        message.address(kind, mid, &Token::default());
+    /// A response.
+    pub fn response(code: Code) -> Self {
+        Self::new(Kind::Acknowledgement, code, 0)
+    }
+
+    /// A message without token, options or payload.
+    pub fn new(kind: Kind, code: Code, mid: u16) -> Self {
+        let mut packet = Packet::new();
+        packet.header.code = code.0.into();
+        let mut message = Self(packet);
+        message.set_header(kind, mid, Token::default());
         message
     }
 
-    /// Parse a datagram.
+    /// Read a datagram.
     ///
     /// # Errors
-    /// Why it is not a message.
+    ///
+    /// Every message format error of RFC 7252 section 3. An option whose value alone is wrong is none: it counts as
+    /// unrecognised, see [`Message::unknown_critical`].
     pub fn parse(datagram: &[u8]) -> Result<Self, Malformed> {
-        check_syntax(datagram)?;
-        let packet = Packet::from_bytes(datagram).map_err(|_| Malformed::Option)?;
-        Ok(Self { packet })
+        let malformed = |reason| Malformed { reason, confirmable: rejectable(datagram, reason) };
+        check(datagram).map_err(malformed)?;
+        Packet::from_bytes(datagram).map(Self).map_err(|_| malformed(Reason::Option))
     }
 
-    /// The bytes to send.
+    /// The datagram. Canonical: parsing it gives an equal message.
     pub fn to_bytes(&self) -> Vec<u8> {
-        // Without a size limit building cannot fail.
-        self.packet.to_bytes_unlimited().unwrap_or_default()
+        self.0.to_bytes_unlimited().expect("only a size limit can make this fail")
     }
 
-    /// Type.
-    pub fn kind(&self) -> MessageKind {
-        match self.packet.header.get_type() {
-            MessageType::Confirmable => MessageKind::Confirmable,
-            MessageType::NonConfirmable => MessageKind::NonConfirmable,
-            MessageType::Acknowledgement => MessageKind::Acknowledgement,
-            MessageType::Reset => MessageKind::Reset,
+    /// Its type.
+    pub fn kind(&self) -> Kind {
+        match self.0.header.get_type() {
+            MessageType::Confirmable => Kind::Confirmable,
+            MessageType::NonConfirmable => Kind::NonConfirmable,
+            MessageType::Acknowledgement => Kind::Acknowledgement,
+            MessageType::Reset => Kind::Reset,
         }
     }
 
-    /// Code.
+    /// Its method or response code.
     pub fn code(&self) -> Code {
-        Code(self.packet.header.code.into())
+        Code(self.0.header.code.into())
     }
 
-    /// Message id.
+    /// Its message id.
     pub fn mid(&self) -> u16 {
-        self.packet.header.message_id
+        self.0.header.message_id
     }
 
-    /// Token.
+    /// Its token.
     pub fn token(&self) -> Token {
-        Token::new(self.packet.get_token())
+        Token::from_slice(self.0.get_token()).expect("parsed and built with at most eight bytes")
     }
 
-    /// Set type, message id and token.
-    pub fn address(&mut self, kind: MessageKind, mid: u16, token: &Token) {
-        self.packet.header.set_type(match kind {
-            MessageKind::Confirmable => MessageType::Confirmable,
-            MessageKind::NonConfirmable => MessageType::NonConfirmable,
-            MessageKind::Acknowledgement => MessageType::Acknowledgement,
-            MessageKind::Reset => MessageType::Reset,
-        });
-        self.packet.header.message_id = mid;
-        self.packet.set_token(token.as_bytes().to_vec());
-    }
-
-    /// Payload.
-    pub fn payload(&self) -> &[u8] {
-        &self.packet.payload
-    }
-
-    /// Take the payload out, without copying.
-    pub fn take_payload(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.packet.payload)
-    }
-
-    /// Replace the payload.
-    pub fn set_payload(&mut self, payload: Vec<u8>) {
-        self.packet.payload = payload;
-    }
-
-    /// With a payload.
-    #[must_use]
-    pub fn with_payload(mut self, payload: impl Into<Vec<u8>>) -> Self {
-        self.packet.payload = payload.into();
-        self
-    }
-
-    /// With one more option.
-    #[must_use]
-    pub fn with_option(mut self, number: u16, value: impl Into<Vec<u8>>) -> Self {
-        self.packet.add_option(CoapOption::from(number), value.into());
-        self
-    }
-
-    /// With one more option that is an unsigned integer, in its shortest form: zero is empty (RFC 7252 section 3.2).
-    #[must_use]
-    pub fn with_uint(mut self, number: u16, value: u32) -> Self {
-        self.set_uint(number, value);
-        self
-    }
-
-    /// Set an unsigned integer option to this one value.
-    pub fn set_uint(&mut self, number: u16, value: u32) {
-        let bytes = value.to_be_bytes();
-        let start = (value.leading_zeros() / 8) as usize;
-        self.packet.clear_option(CoapOption::from(number));
-        self.packet.add_option(CoapOption::from(number), bytes[start..].to_vec());
-    }
-
-    /// Remove an option.
-    pub fn clear_option(&mut self, number: u16) {
-        self.packet.clear_option(CoapOption::from(number));
-    }
-
-    /// All values of an option, in order.
-    pub fn option(&self, number: u16) -> impl Iterator<Item = &[u8]> {
-        self.packet.get_option(CoapOption::from(number)).into_iter().flatten().map(Vec::as_slice)
-    }
-
-    /// The first value of an option as an unsigned integer; none if it is absent or longer than four bytes.
-    pub fn uint(&self, number: u16) -> Option<u32> {
-        let value = self.option(number).next()?;
-        (value.len() <= 4).then(|| value.iter().fold(0, |sum, byte| sum << 8 | u32::from(*byte)))
-    }
-
-    /// Uri-Path segments.
+    /// The Uri-Path segments as they came.
     pub fn uri_path(&self) -> impl Iterator<Item = &[u8]> {
-        self.option(option::URI_PATH)
+        self.values(option::URI_PATH)
     }
 
-    /// Uri-Query items.
+    /// The Uri-Query arguments as they came.
     pub fn uri_query(&self) -> impl Iterator<Item = &[u8]> {
-        self.option(option::URI_QUERY)
+        self.values(option::URI_QUERY)
     }
 
-    /// Observe (RFC 7641): a registration in a request, a sequence number in a response.
+    /// The Location-Path segments as they came.
+    pub fn location_path(&self) -> impl Iterator<Item = &[u8]> {
+        self.values(option::LOCATION_PATH)
+    }
+
+    /// Observe: in a request 0 to register and 1 to cancel, in a notification the sequence number.
     pub fn observe(&self) -> Option<u32> {
         self.uint(option::OBSERVE)
     }
 
     /// Content-Format.
     pub fn content_format(&self) -> Option<u16> {
-        self.uint(option::CONTENT_FORMAT).and_then(|value| u16::try_from(value).ok())
+        self.uint(option::CONTENT_FORMAT).and_then(|format| u16::try_from(format).ok())
     }
 
     /// Accept.
     pub fn accept(&self) -> Option<u16> {
-        self.uint(option::ACCEPT).and_then(|value| u16::try_from(value).ok())
+        self.uint(option::ACCEPT).and_then(|format| u16::try_from(format).ok())
     }
 
-    /// Block1 or Block2.
-    pub fn block(&self, number: u16) -> Option<Block> {
-        self.uint(number).map(Block::from_uint)
+    /// Max-Age in seconds, if stated.
+    pub fn max_age(&self) -> Option<u32> {
+        self.uint(option::MAX_AGE)
     }
 
-    /// The first option, if any, that is critical and not understood here (RFC 7252 section 5.4.1): one of an unknown
-    /// number, one that must not be repeated but is, or one of a length that it cannot have (sections 5.4.3 and 5.4.5).
+    /// Block1.
+    pub fn block1(&self) -> Option<Block> {
+        self.uint(option::BLOCK1).map(Block::from_uint)
+    }
+
+    /// Block2.
+    pub fn block2(&self) -> Option<Block> {
+        self.uint(option::BLOCK2).map(Block::from_uint)
+    }
+
+    /// Size1: bytes of the whole request body.
+    pub fn size1(&self) -> Option<u32> {
+        self.uint(option::SIZE1)
+    }
+
+    /// The first ETag.
+    pub fn etag(&self) -> Option<&[u8]> {
+        self.first(option::ETAG)
+    }
+
+    /// The payload.
+    pub fn payload(&self) -> &[u8] {
+        &self.0.payload
+    }
+
+    /// The payload, without a copy.
+    pub fn into_payload(self) -> Vec<u8> {
+        self.0.payload
+    }
+
+    /// Moves the payload out.
+    pub fn take_payload(&mut self) -> Vec<u8> {
+        mem::take(&mut self.0.payload)
+    }
+
+    /// The first option that is critical and cannot be understood: unknown, with a value of impossible length, or
+    /// repeated although it must not be (RFC 7252 sections 5.4.1, 5.4.3, 5.4.5).
     pub fn unknown_critical(&self) -> Option<u16> {
-        self.packet.options().find_map(|(number, values)| {
-            let is_critical = number % 2 == 1;
-            let known = option::KNOWN.iter().find(|known| known.number == *number);
-            let is_fine = known.is_some_and(|known| {
-                (known.repeatable || values.len() == 1)
-                    && values.iter().all(|value| (known.shortest..=known.longest).contains(&value.len()))
+        self.0.options().find_map(|(number, values)| {
+            let understood = option::format(*number).is_some_and(|format| {
+                (values.len() <= 1 || format.repeatable) && values.iter().all(|value| format.admits(value))
             });
-            (is_critical && !is_fine).then_some(*number)
+            (option::is_critical(*number) && !values.is_empty() && !understood).then_some(*number)
         })
     }
-}
 
-impl Code {
-    /// 0.00
-    pub const EMPTY: Self = Self(0x00);
-    /// 0.01
-    pub const GET: Self = Self(0x01);
-    /// 0.02
-    pub const POST: Self = Self(0x02);
-    /// 0.03
-    pub const PUT: Self = Self(0x03);
-    /// 0.04
-    pub const DELETE: Self = Self(0x04);
-    /// 0.05 (RFC 8132)
-    pub const FETCH: Self = Self(0x05);
-    /// 0.06 (RFC 8132)
-    pub const PATCH: Self = Self(0x06);
-    /// 0.07 (RFC 8132)
-    pub const IPATCH: Self = Self(0x07);
-    /// 2.01
-    pub const CREATED: Self = Self(0x41);
-    /// 2.02
-    pub const DELETED: Self = Self(0x42);
-    /// 2.04
-    pub const CHANGED: Self = Self(0x44);
-    /// 2.05
-    pub const CONTENT: Self = Self(0x45);
-    /// 2.31 (RFC 7959)
-    pub const CONTINUE: Self = Self(0x5f);
-    /// 4.00
-    pub const BAD_REQUEST: Self = Self(0x80);
-    /// 4.02
-    pub const BAD_OPTION: Self = Self(0x82);
-    /// 4.04
-    pub const NOT_FOUND: Self = Self(0x84);
-    /// 4.05
-    pub const METHOD_NOT_ALLOWED: Self = Self(0x85);
-    /// 4.08 (RFC 7959)
-    pub const REQUEST_ENTITY_INCOMPLETE: Self = Self(0x88);
-    /// 4.12
-    pub const PRECONDITION_FAILED: Self = Self(0x8c);
-    /// 4.13
-    pub const REQUEST_ENTITY_TOO_LARGE: Self = Self(0x8d);
-    /// 5.01
-    pub const NOT_IMPLEMENTED: Self = Self(0xa1);
-    /// 5.03
-    pub const SERVICE_UNAVAILABLE: Self = Self(0xa3);
-
-    /// Class, 0 to 7.
-    pub const fn class(self) -> u8 {
-        self.0 >> 5
+    /// Sets the token.
+    #[must_use]
+    pub fn with_token(mut self, token: Token) -> Self {
+        self.0.set_token(token.as_bytes().to_vec());
+        self
     }
 
-    /// A method.
-    pub const fn is_request(self) -> bool {
-        self.class() == 0 && self.0 != 0
+    /// Adds a Uri-Path segment.
+    #[must_use]
+    pub fn with_path_segment(self, segment: &str) -> Self {
+        self.with_option(option::URI_PATH, segment.as_bytes().to_vec())
     }
 
-    /// A response of class 2, 4 or 5.
-    pub const fn is_response(self) -> bool {
-        matches!(self.class(), 2 | 4 | 5)
+    /// Adds a Uri-Query argument.
+    #[must_use]
+    pub fn with_query(self, argument: &str) -> Self {
+        self.with_option(option::URI_QUERY, argument.as_bytes().to_vec())
     }
 
-    /// A response of class 2.
-    pub const fn is_success(self) -> bool {
-        self.class() == 2
+    /// Adds an option; its value in the shortest form, so that zero is the empty value.
+    #[must_use]
+    pub fn with_option_uint(self, number: u16, value: u32) -> Self {
+        self.with_option(number, option::encode_uint(value))
     }
-}
 
-impl fmt::Display for Code {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{:02}", self.class(), self.0 & 0x1f)
+    /// Adds an option.
+    #[must_use]
+    pub fn with_option(mut self, number: u16, value: Vec<u8>) -> Self {
+        self.0.add_option(CoapOption::from(number), value);
+        self
     }
-}
 
-impl Token {
-    /// The first eight bytes at most.
-    pub fn new(bytes: &[u8]) -> Self {
-        let mut token = Self::default();
-        for (to, from) in token.bytes.iter_mut().zip(bytes) {
-            *to = *from;
-            token.length += 1;
+    /// Sets the payload.
+    #[must_use]
+    pub fn with_payload(mut self, payload: Vec<u8>) -> Self {
+        self.0.payload = payload;
+        self
+    }
+
+    /// Sets Block1 or Block2, whatever it was before.
+    pub(crate) fn set_block(&mut self, number: u16, block: Block) {
+        self.0.set_option(CoapOption::from(number), LinkedList::from([option::encode_uint(block.to_uint())]));
+    }
+
+    /// The same message without these options and without its payload.
+    pub(crate) fn without_options(&self, numbers: &[u16]) -> Self {
+        let mut copy = Self::new(self.kind(), self.code(), self.mid());
+        copy.0.set_token(self.0.get_token().to_vec());
+        for (number, values) in self.0.options().filter(|(number, _)| !numbers.contains(number)) {
+            for value in values {
+                copy.0.add_option(CoapOption::from(*number), value.clone());
+            }
         }
-        token
+        copy
     }
 
-    /// The bytes.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..usize::from(self.length)]
+    pub(crate) fn set_header(&mut self, kind: Kind, mid: u16, token: Token) {
+        self.0.header.set_type(match kind {
+            Kind::Confirmable => MessageType::Confirmable,
+            Kind::NonConfirmable => MessageType::NonConfirmable,
+            Kind::Acknowledgement => MessageType::Acknowledgement,
+            Kind::Reset => MessageType::Reset,
+        });
+        self.0.header.message_id = mid;
+        self.0.set_token(token.as_bytes().to_vec());
     }
 
-    /// Whether it has no byte.
-    pub const fn is_empty(&self) -> bool {
-        self.length == 0
-    }
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Token(")?;
-        for byte in self.as_bytes() {
-            write!(f, "{byte:02x}")?;
-        }
-        f.write_str(")")
-    }
-}
-
-impl Block {
-    /// From the value of the option.
-    pub const fn from_uint(value: u32) -> Self {
-        Self { number: value >> 4, more: value & 8 != 0, szx: (value & 7) as u8 }
+    /// An option that must not be repeated: its first occurrence, unless its length is impossible.
+    fn first(&self, number: u16) -> Option<&[u8]> {
+        let value = self.0.get_first_option(CoapOption::from(number))?;
+        option::format(number).is_none_or(|format| format.admits(value)).then_some(value)
     }
 
-    /// The value of the option.
-    pub const fn to_uint(self) -> u32 {
-        self.number << 4 | if self.more { 8 } else { 0 } | self.szx as u32
+    fn uint(&self, number: u16) -> Option<u32> {
+        self.first(number).and_then(option::decode_uint)
     }
 
-    /// Bytes in a full block.
-    pub const fn size(self) -> usize {
-        1 << (self.szx + 4)
+    fn values(&self, number: u16) -> impl Iterator<Item = &[u8]> {
+        self.0.get_option(CoapOption::from(number)).into_iter().flatten().map(Vec::as_slice)
     }
 }
 
-/// Walks the datagram once and refuses what coap-lite would let through: other versions, an empty payload, an empty
-/// message that is not empty, reserved code classes (RFC 7252 sections 3 and 4.1).
-fn check_syntax(datagram: &[u8]) -> Result<(), Malformed> {
-    let [first, code, _, _, rest @ ..] = datagram else { return Err(Malformed::Truncated) };
+/// A datagram that is not a CoAP message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a CoAP message: {reason}")]
+pub struct Malformed {
+    /// What is wrong with it.
+    pub reason: Reason,
+    /// The message id if it was sent as a confirmable message, so that it can be rejected with a reset
+    /// (RFC 7252 section 4.2). None: drop it silently.
+    pub confirmable: Option<u16>,
+}
+
+/// Why a datagram is not a CoAP message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Reason {
+    /// Fewer than four bytes.
+    #[error("shorter than a header")]
+    Short,
+    /// Version other than 1, to be ignored silently (RFC 7252 section 3).
+    #[error("unknown version")]
+    Version,
+    /// Token length 9 to 15, or a token that is cut off.
+    #[error("invalid token length")]
+    Token,
+    /// Option numbers or lengths that do not fit.
+    #[error("invalid option")]
+    Option,
+    /// A payload marker with nothing behind it.
+    #[error("payload marker without payload")]
+    Payload,
+    /// An empty message (0.00) with a token, options or payload, or a non-confirmable one.
+    #[error("empty message with content")]
+    Empty,
+    /// A code of the reserved classes 1, 6, 7, or one that its type cannot carry (RFC 7252 section 4.3, table 1).
+    #[error("invalid code")]
+    Code,
+}
+
+/// The message format of RFC 7252 section 3.
+fn check(datagram: &[u8]) -> Result<(), Reason> {
+    let [first, code, _, _, rest @ ..] = datagram else { return Err(Reason::Short) };
     if first >> 6 != 1 {
-        return Err(Malformed::Version);
+        return Err(Reason::Version);
     }
-    let token_length = usize::from(first & 0x0f);
-    if token_length > 8 {
-        return Err(Malformed::TokenLength);
+    let token_length = usize::from(first & 0x0F);
+    let code = Code(*code);
+    let possible = match first >> 4 & 3 {
+        0 => !matches!(code.class(), 1 | 6 | 7),
+        1 => code.is_request() || code.is_response(),
+        2 => code == Code::EMPTY || code.is_response(),
+        _ => code == Code::EMPTY,
+    };
+    if code == Code::EMPTY && !(rest.is_empty() && token_length == 0 && possible) {
+        return Err(Reason::Empty);
     }
-    let Some(mut rest) = rest.get(token_length..) else { return Err(Malformed::Truncated) };
-    if *code == 0 && (token_length != 0 || !rest.is_empty()) {
-        return Err(Malformed::Code);
+    if !possible {
+        return Err(Reason::Code);
     }
-    if matches!(code >> 5, 1 | 6 | 7) {
-        return Err(Malformed::Code);
-    }
-    while let [header, tail @ ..] = rest {
-        if *header == 0xff {
-            return if tail.is_empty() { Err(Malformed::EmptyPayload) } else { Ok(()) };
+    let options = rest.get(token_length..).filter(|_| token_length <= 8).ok_or(Reason::Token)?;
+    check_options(options)
+}
+
+/// Walks over the options to where the payload begins.
+fn check_options(mut rest: &[u8]) -> Result<(), Reason> {
+    let mut number = 0_u32;
+    while let [head, tail @ ..] = rest {
+        if *head == PAYLOAD_MARKER {
+            return if tail.is_empty() { Err(Reason::Payload) } else { Ok(()) };
         }
-        let (_, tail) = extended(header >> 4, tail)?;
-        let (length, tail) = extended(header & 0x0f, tail)?;
-        rest = tail.get(length..).ok_or(Malformed::Option)?;
+        let (delta, tail) = extended(head >> 4, tail).ok_or(Reason::Option)?;
+        let (length, tail) = extended(head & 0x0F, tail).ok_or(Reason::Option)?;
+        number += delta;
+        rest = tail.get(length as usize..).ok_or(Reason::Option)?;
+        if number > u32::from(u16::MAX) {
+            return Err(Reason::Option);
+        }
     }
     Ok(())
 }
 
 /// An option delta or length with its extension bytes (RFC 7252 section 3.1).
-fn extended(nibble: u8, tail: &[u8]) -> Result<(usize, &[u8]), Malformed> {
-    match (nibble, tail) {
-        (0..=12, _) => Ok((nibble.into(), tail)),
-        (13, [byte, tail @ ..]) => Ok((13 + usize::from(*byte), tail)),
-        (14, [high, low, tail @ ..]) => Ok((269 + usize::from(u16::from_be_bytes([*high, *low])), tail)),
-        _ => Err(Malformed::Option),
+fn extended(nibble: u8, rest: &[u8]) -> Option<(u32, &[u8])> {
+    match (nibble, rest) {
+        (13, [byte, rest @ ..]) => Some((u32::from(*byte) + 13, rest)),
+        (14, [high, low, rest @ ..]) => Some((u32::from(u16::from_be_bytes([*high, *low])) + 269, rest)),
+        (0..=12, rest) => Some((u32::from(nibble), rest)),
+        _ => None,
     }
 }
 
-/// Option numbers (RFC 7252 section 5.10 and the RFCs named).
-pub mod option {
-    #![allow(missing_docs)] // the names of the registry
-
-    pub const IF_MATCH: u16 = 1;
-    pub const URI_HOST: u16 = 3;
-    pub const ETAG: u16 = 4;
-    pub const IF_NONE_MATCH: u16 = 5;
-    /// RFC 7641
-    pub const OBSERVE: u16 = 6;
-    pub const URI_PORT: u16 = 7;
-    pub const LOCATION_PATH: u16 = 8;
-    pub const URI_PATH: u16 = 11;
-    pub const CONTENT_FORMAT: u16 = 12;
-    pub const MAX_AGE: u16 = 14;
-    pub const URI_QUERY: u16 = 15;
-    pub const ACCEPT: u16 = 17;
-    pub const LOCATION_QUERY: u16 = 20;
-    /// RFC 7959
-    pub const BLOCK2: u16 = 23;
-    /// RFC 7959
-    pub const BLOCK1: u16 = 27;
-    /// RFC 7959
-    pub const SIZE2: u16 = 28;
-    /// RFC 7252
-    pub const SIZE1: u16 = 60;
-
-    pub(super) struct Known {
-        pub(super) number: u16,
-        pub(super) repeatable: bool,
-        pub(super) shortest: usize,
-        pub(super) longest: usize,
+/// The message id, where a datagram that cannot be read is to be rejected with a reset.
+fn rejectable(datagram: &[u8], reason: Reason) -> Option<u16> {
+    match (reason, datagram) {
+        (Reason::Short | Reason::Version, _) => None,
+        (_, [first, _, high, low, ..]) if first >> 4 & 3 == 0 => Some(u16::from_be_bytes([*high, *low])),
+        _ => None,
     }
-
-    const fn known(number: u16, repeatable: bool, shortest: usize, longest: usize) -> Known {
-        Known { number, repeatable, shortest, longest }
-    }
-
-    /// The critical options that an endpoint here understands; elective ones are ignored when not understood.
-    pub(super) const KNOWN: &[Known] = &[
-        known(IF_MATCH, true, 0, 8),
-        known(URI_HOST, false, 1, 255),
-        known(IF_NONE_MATCH, false, 0, 0),
-        known(URI_PORT, false, 0, 2),
-        known(URI_PATH, true, 0, 255),
-        known(URI_QUERY, true, 0, 255),
-        known(ACCEPT, false, 0, 2),
-        known(BLOCK2, false, 0, 3),
-        known(BLOCK1, false, 0, 3),
-    ];
 }
+
+const PAYLOAD_MARKER: u8 = 0xFF;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rfc_7252_appendix_a_request_and_response() {
-        // Figure 16: CON GET /temperature, MID 0x7d34; Figure 17: ACK 2.05 "22.3 C".
-        let mut get = Message::new(Code::GET).with_option(option::URI_PATH, *b"temperature");
-        get.address(MessageKind::Confirmable, 0x7d34, &Token::default());
-        assert_eq!(get.to_bytes(), b"\x40\x01\x7d\x34\xbbtemperature");
-        let response = Message::parse(b"\x60\x45\x7d\x34\xff22.3 C").unwrap();
-        assert_eq!(
-            (response.kind(), response.code(), response.mid()),
-            (MessageKind::Acknowledgement, Code::CONTENT, 0x7d34)
-        );
-        assert_eq!(response.payload(), b"22.3 C");
-    }
-
-    #[test]
-    fn what_the_standard_calls_a_format_error_is_refused_by_name() {
-        let cases: [(&[u8], Malformed); 11] = [
-            (b"", Malformed::Truncated),
-            (b"\x40\x01\x00", Malformed::Truncated),
-            (b"\x80\x01\x00\x01", Malformed::Version),
-            (b"\x49\x01\x00\x01123456789", Malformed::TokenLength),
-            (b"\x44\x01\x00\x01abc", Malformed::Truncated),
-            (b"\x40\x01\x00\x01\xff", Malformed::EmptyPayload),
-            (b"\x40\x01\x00\x01\xf0", Malformed::Option),
-            (b"\x40\x01\x00\x01\xb5ab", Malformed::Option),
-            (b"\x41\x00\x00\x01a", Malformed::Code),
-            (b"\x40\x00\x00\x01\xffa", Malformed::Code),
-            (b"\x40\xe1\x00\x01", Malformed::Code),
-        ];
-        for (datagram, expected) in cases {
-            assert_eq!(Message::parse(datagram).err(), Some(expected), "{datagram:02x?}");
-        }
-    }
-
-    #[test]
-    fn unsigned_integer_options_are_as_short_as_can_be() {
-        for (value, length) in [(0, 0), (1, 1), (255, 1), (256, 2), (65_536, 3), (u32::MAX, 4)] {
-            let message = Message::new(Code::GET).with_uint(option::OBSERVE, value);
-            assert_eq!(message.option(option::OBSERVE).next().unwrap().len(), length);
-            assert_eq!(message.observe(), Some(value));
-        }
-    }
-
-    #[test]
-    fn critical_options_that_are_unknown_repeated_or_too_long_are_found() {
-        let unknown = |message: Message| message.unknown_critical();
-        assert_eq!(unknown(Message::new(Code::GET).with_option(9, *b"x")), Some(9));
-        assert_eq!(unknown(Message::new(Code::GET).with_option(10, *b"x")), None);
-        let twice =
-            Message::new(Code::GET).with_option(option::ACCEPT, *b"x").with_option(option::ACCEPT, *b"x");
-        assert_eq!(unknown(twice), Some(option::ACCEPT));
-        assert_eq!(
-            unknown(Message::new(Code::GET).with_option(option::URI_PORT, *b"123")),
-            Some(option::URI_PORT)
-        );
-        assert_eq!(unknown(Message::new(Code::POST).with_option(option::URI_PATH, *b"rd")), None);
-    }
-
-    #[test]
-    fn block_options_read_as_rfc_7959_writes_them() {
-        for (value, number, more, size) in
-            [(0x0a, 0, true, 64), (0x1a, 1, true, 64), (0x22, 2, false, 64), (0x0e, 0, true, 1024)]
-        {
-            let block = Block::from_uint(value);
-            assert_eq!((block.number, block.more, block.size()), (number, more, size));
-            assert_eq!(block.to_uint(), value);
-        }
-    }
-}
+mod tests;

@@ -1,16 +1,22 @@
 //! CoAP (RFC 7252) with Observe (RFC 7641) and block-wise transfer (RFC 7959), both roles on one endpoint.
 //!
-//! `lwm2m::server` is the only caller. Bottom up: [`message`] is one datagram, [`exchange`] the message layer
-//! (retransmission, deduplication), [`block`] puts bodies together and takes them apart, [`observe`] holds observation
-//! tokens and decides freshness, [`endpoint`] ties them together.
+//! `lwm2m::server` is the only caller. Bottom up: [`message`] is one datagram (with [`option`] and [`token`]),
+//! `peers` gives out message ids, `deduplication` remembers what came, `exchange` retransmits what was asked, `block`
+//! puts bodies together and takes them apart, `observe` holds observation tokens and decides freshness,
+//! [`endpoint`] ties them together.
 
 use std::net::SocketAddr;
 
-pub mod block;
+mod block;
+mod code;
+mod deduplication;
 pub mod endpoint;
-pub mod exchange;
+mod exchange;
 pub mod message;
-pub mod observe;
+mod observe;
+pub mod option;
+mod peers;
+pub mod token;
 
 /// Who a datagram comes from or goes to.
 ///

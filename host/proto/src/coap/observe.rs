@@ -1,191 +1,167 @@
-//! Observations (RFC 7641), the client's side of them: which tokens stand, and which notifications are fresh.
+//! Observations of ours: which tokens stand for them, and which notifications are fresh (RFC 7641 section 3).
 
 use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
-use super::Peer;
 use super::endpoint::ObservationId;
-use super::message::Token;
+use super::message::Message;
+use super::token::Token;
 use crate::time::Instant;
 
-/// The observations that stand.
+/// The observations, by token and by name.
 #[derive(Debug, Default)]
-pub(crate) struct Observations {
+pub(super) struct Observations {
     by_token: FxHashMap<Token, Observation>,
     by_id: FxHashMap<ObservationId, Token>,
 }
 
-/// One observation.
+/// One token that stands for an observation.
 #[derive(Debug)]
-pub(crate) struct Observation {
-    pub(crate) id: ObservationId,
-    /// Where it was last heard from.
-    pub(crate) peer: Peer,
-    /// The newest notification: its number, when it came, and its message id.
-    newest: Option<(u32, Instant)>,
-    last: Option<Last>,
-    /// The observe request, to ask for further blocks of a notification.
-    pub(crate) request: Option<Box<[u8]>>,
-}
-
-/// The last notification taken. It stands for an entry in the table of received messages: notifications are by far the
-/// most frequent messages, and an older one that comes again is stale by its number.
-#[derive(Clone, Copy, Debug)]
-struct Last {
-    mid: u16,
-    number: Option<u32>,
-    is_settled: bool,
-}
-
-/// What to make of a notification.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Freshness {
-    /// Newer than what came before.
-    Fresh,
-    /// The last one again, which the caller has settled.
-    Repeated,
-    /// The last one again, which the caller has not settled yet.
-    Pending,
-    /// Older than what came before.
-    Stale,
+pub(super) struct Observation {
+    pub(super) id: ObservationId,
+    /// The request that asks for the rest of a notification that comes in blocks; as bytes, which take a fraction of
+    /// the room. None if it is not known.
+    request: Option<Box<[u8]>>,
+    /// The exchange that fetches such a rest.
+    pub(super) fetch: Option<u64>,
+    last: Option<(u32, Instant)>,
 }
 
 impl Observations {
-    pub(crate) fn insert(&mut self, id: ObservationId, peer: Peer, token: Token, request: Option<Box<[u8]>>) {
-        self.remove(id);
-        self.by_id.insert(id, token);
-        self.by_token.insert(token, Observation { id, peer, newest: None, last: None, request });
+    /// Lets a token stand for an observation. Returns the token that did until now; it goes on doing so until
+    /// [`Self::remove_token`].
+    pub(super) fn insert(
+        &mut self,
+        id: ObservationId,
+        token: Token,
+        request: Option<&Message>,
+    ) -> Option<Token> {
+        let request = request.map(|request| request.to_bytes().into_boxed_slice());
+        match self.by_token.get_mut(&token).filter(|known| known.id == id) {
+            Some(known) => known.request = request.or_else(|| known.request.take()),
+            None => {
+                self.by_token.insert(token, Observation { id, request, fetch: None, last: None });
+            }
+        }
+        self.by_id.insert(id, token).filter(|previous| *previous != token)
     }
 
-    pub(crate) fn remove(&mut self, id: ObservationId) -> Option<Observation> {
-        let token = self.by_id.remove(&id)?;
-        self.by_token.remove(&token)
+    pub(super) fn set_request(&mut self, id: ObservationId, request: &Message) {
+        if let Some(observation) = self.by_id(id) {
+            observation.request = Some(request.to_bytes().into_boxed_slice());
+        }
     }
 
-    /// The observation of a token. The peer may be another than before: its address may have changed, its association may not.
-    pub(crate) fn by_token(&mut self, peer: Peer, token: &Token) -> Option<&mut Observation> {
-        self.by_token.get_mut(token).filter(|observation| observation.peer.association == peer.association)
+    pub(super) fn by_token(&mut self, token: Token) -> Option<&mut Observation> {
+        self.by_token.get_mut(&token)
     }
 
-    pub(crate) fn by_id(&mut self, id: ObservationId) -> Option<&mut Observation> {
-        self.by_token.get_mut(self.by_id.get(&id)?)
+    pub(super) fn by_id(&mut self, id: ObservationId) -> Option<&mut Observation> {
+        self.by_id.get(&id).and_then(|token| self.by_token.get_mut(token))
     }
 
-    pub(crate) fn has_token(&self, token: &Token) -> bool {
-        self.by_token.contains_key(token)
+    pub(super) fn knows(&self, id: ObservationId) -> bool {
+        self.by_id.contains_key(&id)
+    }
+
+    pub(super) fn remove(&mut self, id: ObservationId) -> Option<Observation> {
+        self.by_id.remove(&id).and_then(|token| self.by_token.remove(&token))
+    }
+
+    pub(super) fn remove_token(&mut self, token: Token) {
+        if let Some(observation) = self.by_token.remove(&token)
+            && self.by_id.get(&observation.id) == Some(&token)
+        {
+            self.by_id.remove(&observation.id);
+        }
+    }
+
+    /// Lets the previous token stand for the observation again, if anything does.
+    pub(super) fn revert(&mut self, id: ObservationId, token: Token, previous: Token) {
+        let current = self.by_id.get(&id) == Some(&token);
+        self.remove_token(token);
+        if current {
+            self.by_id.insert(id, previous);
+        } else {
+            self.by_token.remove(&previous);
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.by_token.len()
     }
 }
 
 impl Observation {
-    /// Judge a notification, and remember it if it is fresh.
+    /// Whether a notification with this number is to be delivered; remembers it if so.
     ///
-    /// RFC 7641 section 3.4, but for one thing: an equal number in a new message is fresh, because a client library in
-    /// the field gives each number to two notifications in turn.
-    pub(crate) fn judge(&mut self, now: Instant, mid: u16, number: Option<u32>) -> Freshness {
-        // A message id does not come again within its lifetime, but there are devices that repeat the id of the request
-        // in every notification: the number tells.
-        if let Some(last) = self.last.filter(|last| last.mid == mid && last.number == number) {
-            if self.newest.is_none_or(|(_, at)| now.since(at) < SAME_MESSAGE) {
-                return if last.is_settled { Freshness::Repeated } else { Freshness::Pending };
-            }
-        }
-        if let (Some(number), Some((newest, at))) = (number, self.newest)
-            && is_older(number, newest)
+    /// RFC 7641 section 3.4 wants a greater number (modulo 2^24) unless 128 s have passed. Leshan's client sends
+    /// successive notifications with equal numbers, and duplicates have been sorted out by message id before, so
+    /// equal counts as fresh here. One without a number cannot be judged and is fresh.
+    pub(super) fn accept(&mut self, number: Option<u32>, now: Instant) -> bool {
+        let Some(number) = number else { return true };
+        if let Some((last, at)) = self.last
             && now.since(at) <= FRESHNESS
+            && number.wrapping_sub(last) & 0xFF_FFFF >= 1 << 23
         {
-            return Freshness::Stale;
+            return false;
         }
-        self.newest = Some((number.or_else(|| self.newest.map(|(newest, _)| newest)).unwrap_or(0), now));
-        self.last = Some(Last { mid, number, is_settled: false });
-        Freshness::Fresh
+        self.last = Some((number, now));
+        true
     }
 
-    /// The caller has settled the notification of this message id.
-    pub(crate) fn settle(&mut self, mid: u16) {
-        if let Some(last) = self.last.as_mut().filter(|last| last.mid == mid) {
-            last.is_settled = true;
-        }
-    }
-
-    /// The caller did not take the notification of this message id: it is new when it comes again.
-    pub(crate) fn forget(&mut self, mid: u16) {
-        if self.last.is_some_and(|last| last.mid == mid) {
-            self.last = None;
-        }
-    }
-
-    /// The number of the first answer.
-    pub(crate) fn begin(&mut self, now: Instant, number: u32) {
-        self.newest = Some((number, now));
+    /// The request for the rest of a notification.
+    pub(super) fn request(&self) -> Option<Message> {
+        self.request.as_deref().and_then(|datagram| Message::parse(datagram).ok())
     }
 }
 
-/// Whether `number` was sent before `newest` was, in the 24-bit arithmetic of RFC 7641 section 3.4.
-fn is_older(number: u32, newest: u32) -> bool {
-    let ahead = newest.wrapping_sub(number) & 0x00ff_ffff;
-    ahead != 0 && ahead < 1 << 23
-}
-
-/// After so long any number is fresh (RFC 7641 section 3.4).
+/// After this time any number is newer.
 const FRESHNESS: Duration = Duration::from_secs(128);
-/// How long a message id means the same message (EXCHANGE_LIFETIME).
-const SAME_MESSAGE: Duration = Duration::from_secs(247);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn observation() -> Observation {
-        let peer = Peer::plain(([127, 0, 0, 1], 1).into());
-        Observation { id: ObservationId(1), peer, newest: None, last: None, request: None }
-    }
+    const START: Instant = Instant::from_micros(1_000_000_000);
 
-    fn at(seconds: u64) -> Instant {
-        Instant::from_micros(seconds * 1_000_000)
-    }
-
-    #[test]
-    fn older_numbers_are_stale_and_newer_ones_fresh_also_across_the_wrap() {
-        let mut observation = observation();
-        for (mid, number, expected) in [
-            (1, 5, Freshness::Fresh),
-            (2, 4, Freshness::Stale),
-            (3, 6, Freshness::Fresh),
-            (4, 0x00ff_ffff, Freshness::Stale),
-        ] {
-            assert_eq!(observation.judge(at(1), mid, Some(number)), expected, "{number}");
-        }
-        let mut observation = self::observation();
-        assert_eq!(observation.judge(at(1), 1, Some(0x00ff_ffff)), Freshness::Fresh);
-        assert_eq!(observation.judge(at(1), 2, Some(0)), Freshness::Fresh);
-        assert_eq!(observation.judge(at(1), 3, Some(0x00ff_ffff)), Freshness::Stale);
+    fn judge(numbers: &[(u64, u32)]) -> Vec<bool> {
+        let mut observations = Observations::default();
+        observations.insert(ObservationId(1), Token::default(), None);
+        let observation = observations.by_id(ObservationId(1)).unwrap();
+        numbers
+            .iter()
+            .map(|(at, number)| observation.accept(Some(*number), START + Duration::from_secs(*at)))
+            .collect()
     }
 
     #[test]
-    fn after_128_seconds_any_number_is_fresh() {
-        let mut observation = observation();
-        assert_eq!(observation.judge(at(0), 1, Some(100)), Freshness::Fresh);
-        assert_eq!(observation.judge(at(128), 2, Some(3)), Freshness::Stale);
-        assert_eq!(observation.judge(at(129), 3, Some(3)), Freshness::Fresh);
+    fn older_numbers_are_stale_for_128_seconds() {
+        assert_eq!(judge(&[(0, 5), (1, 4), (128, 4), (129, 4)]), [true, false, false, true]);
     }
 
     #[test]
-    fn a_client_that_gives_each_number_twice_is_heard_each_time() {
-        let mut observation = observation();
-        for (mid, number) in [(1, 5), (2, 5), (3, 6), (4, 6)] {
-            assert_eq!(observation.judge(at(1), mid, Some(number)), Freshness::Fresh);
-            observation.settle(mid);
-        }
-        assert_eq!(observation.judge(at(1), 4, Some(6)), Freshness::Repeated);
+    fn equal_numbers_are_fresh() {
+        assert_eq!(judge(&[(0, 5), (1, 5), (2, 6), (3, 6), (4, 5)]), [true, true, true, true, false]);
     }
 
     #[test]
-    fn a_notification_that_was_refused_is_new_when_it_comes_again() {
-        let mut observation = observation();
-        assert_eq!(observation.judge(at(1), 7, Some(5)), Freshness::Fresh);
-        assert_eq!(observation.judge(at(2), 7, Some(5)), Freshness::Pending);
-        observation.forget(7);
-        assert_eq!(observation.judge(at(3), 7, Some(5)), Freshness::Fresh);
+    fn numbers_wrap_around_at_24_bits() {
+        assert_eq!(judge(&[(0, 0xFF_FFFE), (1, 2), (2, 0xFF_FFFF), (3, 3)]), [true, true, false, true]);
+        assert_eq!(judge(&[(0, 0), (1, (1 << 23) - 1), (2, 1 << 23), (3, 0)]), [true, true, true, false]);
+    }
+
+    #[test]
+    fn a_failed_refresh_leaves_the_previous_token_in_place() {
+        let (old, new) = (Token::from([1; 8]), Token::from([2; 8]));
+        let mut observations = Observations::default();
+        assert_eq!(observations.insert(ObservationId(1), old, None), None);
+        assert_eq!(observations.insert(ObservationId(1), new, None), Some(old));
+        observations.revert(ObservationId(1), new, old);
+        assert!(observations.by_token(new).is_none());
+        assert!(observations.by_id(ObservationId(1)).is_some());
+        observations.remove(ObservationId(1));
+        assert_eq!(observations.len(), 0);
     }
 }

@@ -4,6 +4,7 @@ pub mod format;
 pub mod model;
 pub mod operation;
 pub mod path;
+mod queue;
 pub mod registration;
 pub mod server;
 pub mod value;

@@ -1,11 +1,14 @@
 //! Operations: what the server may ask of a client (core 1.2.1 sections 6.3 and 6.4), and the requests that carry them.
 //!
-//! Mirrors `wit/translator.wit`.
+//! The types mirror `wit/translator.wit`. The server calls [`message`], which is pure.
 
-use super::format;
+use super::format::{self, Definitions};
+use super::model::Models;
 use super::path::Path;
-use super::value::Sample;
-use crate::coap::message::{Code, Message, option};
+use super::registration::{Registration, Version};
+use super::value::{Kind, Sample};
+use crate::coap::message::{Code, Message};
+use crate::coap::option;
 
 /// How a write treats what it does not name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,8 +81,8 @@ pub enum OperationName {
 }
 
 impl Operation {
-    /// Which operation.
-    pub fn name(&self) -> OperationName {
+    /// Its name.
+    pub const fn name(&self) -> OperationName {
         match self {
             Self::Read { .. } => OperationName::Read,
             Self::Discover { .. } => OperationName::Discover,
@@ -97,8 +100,8 @@ impl Operation {
         }
     }
 
-    /// Where; the root for a composite operation.
-    pub fn path(&self) -> Path {
+    /// Where; the root for composite operations.
+    pub const fn path(&self) -> Path {
         match self {
             Self::Read { path, .. }
             | Self::Discover { path, .. }
@@ -116,132 +119,250 @@ impl Operation {
         }
     }
 
-    /// The request that asks for it (core 1.2.1 section 6.3, transport 1.2.1 table 6.4), or why there is none.
-    ///
-    /// The client's alternate path goes in front. Values are written as TLV, which every version's clients read.
-    pub(crate) fn message(&self, alternate_path: &str) -> Result<Message, String> {
-        let at = |code, path: &Path, queries: &[String]| address(code, alternate_path, path, queries);
-        Ok(match self {
-            Self::Read { path, queries, accept } => with_accept(at(Code::GET, path, queries), *accept),
-            Self::Discover { path, queries, depth } => {
-                let message = with_accept(at(Code::GET, path, queries), Some(format::LINK_FORMAT));
-                match depth {
-                    Some(depth) => message.with_option(option::URI_QUERY, format!("depth={depth}")),
-                    None => message,
-                }
+    /// Whether this starts an observation.
+    pub(crate) const fn is_observe(&self) -> bool {
+        matches!(self, Self::Observe { .. } | Self::ObserveComposite { .. })
+    }
+
+    /// How this ends an observation, if it does.
+    pub(crate) const fn cancels(&self) -> Option<CancelMode> {
+        match self {
+            Self::CancelObservation { mode, .. } | Self::CancelObservationComposite { mode, .. } => {
+                Some(*mode)
             }
-            Self::Write { path, queries, mode, body } => {
-                let code = match mode {
-                    WriteMode::Replace => Code::PUT,
-                    WriteMode::Update => Code::POST,
-                };
-                with_body(at(code, path, queries), path, body)?
+            _ => None,
+        }
+    }
+
+    /// Whether this starts or ends the observation that `other` starts or ends: the same path, or the same paths in
+    /// the same order.
+    pub(crate) fn same_observation(&self, other: &Self) -> bool {
+        match (self.observed(), other.observed()) {
+            (Some(one), Some(other)) => one == other,
+            _ => false,
+        }
+    }
+
+    /// What is, or was, observed, and whether as a composite.
+    fn observed(&self) -> Option<(bool, &[Path])> {
+        match self {
+            Self::Observe { path, .. } | Self::CancelObservation { path, .. } => {
+                Some((false, std::slice::from_ref(path)))
             }
-            Self::WriteAttributes { path, values } => {
-                let queries: Vec<String> = values
-                    .iter()
-                    .map(|(name, value)| match value {
-                        Some(value) => format!("{name}={value}"),
-                        None => name.clone(),
-                    })
-                    .collect();
-                at(Code::PUT, path, &queries)
+            Self::ObserveComposite { paths, .. } | Self::CancelObservationComposite { paths, .. } => {
+                Some((true, paths))
             }
-            Self::Execute { path, queries, arguments } => {
-                let message =
-                    at(Code::POST, path, queries).with_uint(option::CONTENT_FORMAT, format::TEXT.into());
-                message.with_payload(arguments.clone().unwrap_or_default())
-            }
-            Self::Create { path, queries, body } => with_body(at(Code::POST, path, queries), path, body)?,
-            Self::Delete { path, queries } => at(Code::DELETE, path, queries),
-            Self::Observe { path, queries, accept } => {
-                with_accept(at(Code::GET, path, queries), *accept).with_uint(option::OBSERVE, 0)
-            }
-            Self::CancelObservation { path, queries, .. } => {
-                at(Code::GET, path, queries).with_uint(option::OBSERVE, 1)
-            }
-            Self::ReadComposite { .. }
-            | Self::WriteComposite { .. }
-            | Self::ObserveComposite { .. }
-            | Self::CancelObservationComposite { .. } => {
-                return Err("composite operations are not available yet".to_owned());
-            }
-        })
+            _ => None,
+        }
     }
 }
 
-fn address(code: Code, alternate_path: &str, path: &Path, queries: &[String]) -> Message {
-    let mut message = Message::new(code);
-    for segment in alternate_path.split('/').filter(|segment| !segment.is_empty()) {
-        message = message.with_option(option::URI_PATH, segment);
+/// The request that carries an operation to a client (core 1.2.1 section 6.4, tables 6.4.3-1 and 6.4.4-1 to -3).
+///
+/// A cancellation repeats the options of its observation (RFC 7641 section 3.6); for that, `observation` is the
+/// operation that started it, if it is known.
+///
+/// # Errors
+/// What cannot be put into a message, said in one sentence.
+pub(crate) fn message(
+    operation: &Operation,
+    observation: Option<&Operation>,
+    registration: &Registration,
+    models: &Models,
+) -> Result<Message, String> {
+    let definitions = &Defined { models, registration };
+    let to = |code, path: &Path, queries: &[String]| addressed(code, registration, path, queries);
+    let write = |code, path: &Path, queries: &[String], body: &Body| {
+        with_body(to(code, path, queries)?, *path, body, registration, definitions)
+    };
+    let composite = |paths: &[Path], accept: Option<u16>| composite(registration, paths, accept);
+    match operation {
+        Operation::Read { path, queries, accept } => Ok(with_accept(to(Code::GET, path, queries)?, *accept)),
+        Operation::Discover { path, queries, depth } => {
+            let depth = depth.map(|depth| format!("depth={depth}"));
+            let queries: Vec<String> = queries.iter().cloned().chain(depth).collect();
+            Ok(with_accept(to(Code::GET, path, &queries)?, Some(format::LINK_FORMAT)))
+        }
+        Operation::Write { path, queries, mode: WriteMode::Replace, body } => {
+            write(Code::PUT, path, queries, body)
+        }
+        Operation::Write { path, queries, mode: WriteMode::Update, body }
+        | Operation::Create { path, queries, body } => write(Code::POST, path, queries, body),
+        Operation::WriteAttributes { path, values } => {
+            let query = |(name, value): &(String, Option<String>)| match value {
+                Some(value) => format!("{name}={value}"),
+                None => name.clone(),
+            };
+            to(Code::PUT, path, &values.iter().map(query).collect::<Vec<_>>())
+        }
+        Operation::Execute { path, queries, arguments } => {
+            let arguments = arguments.as_deref().unwrap_or_default();
+            // Also without arguments, as clients know it from EMQX.
+            let message = with_format(to(Code::POST, path, queries)?, format::TEXT);
+            Ok(message.with_payload(arguments.as_bytes().to_vec()))
+        }
+        Operation::Delete { path, queries } => to(Code::DELETE, path, queries),
+        Operation::Observe { path, queries, accept } => {
+            Ok(with_accept(to(Code::GET, path, queries)?, *accept).with_option_uint(option::OBSERVE, 0))
+        }
+        Operation::CancelObservation { path, queries, .. } => {
+            let (queries, accept) = match observation {
+                Some(Operation::Observe { queries, accept, .. }) => (queries, *accept),
+                _ => (queries, None),
+            };
+            Ok(with_accept(to(Code::GET, path, queries)?, accept).with_option_uint(option::OBSERVE, 1))
+        }
+        Operation::ReadComposite { paths, accept } => composite(paths, *accept),
+        Operation::ObserveComposite { paths, accept } => {
+            Ok(composite(paths, *accept)?.with_option_uint(option::OBSERVE, 0))
+        }
+        Operation::CancelObservationComposite { paths, .. } => {
+            let accept = match observation {
+                Some(Operation::ObserveComposite { accept, .. }) => *accept,
+                _ => None,
+            };
+            Ok(composite(paths, accept)?.with_option_uint(option::OBSERVE, 1))
+        }
+        Operation::WriteComposite { body } => write_composite(registration, body, definitions),
+    }
+}
+
+/// The types of resources in the versions of their objects that the client has.
+struct Defined<'a> {
+    models: &'a Models,
+    registration: &'a Registration,
+}
+
+impl Definitions for Defined<'_> {
+    fn kind(&self, object: u16, resource: u16) -> Option<Kind> {
+        self.models.kind(object, self.registration.object_version(object), resource)
+    }
+}
+
+/// A request to a path below the client's alternate path, each segment of which is an option of its own.
+fn addressed(
+    code: Code,
+    registration: &Registration,
+    path: &Path,
+    queries: &[String],
+) -> Result<Message, String> {
+    let mut message = Message::request(code);
+    for segment in registration.alternate_path.split('/').filter(|segment| !segment.is_empty()) {
+        if segment.len() > MAX_OPTION {
+            return Err(format!("the client's alternate path has a segment of {} bytes", segment.len()));
+        }
+        message = message.with_path_segment(segment);
     }
     for id in path.ids() {
-        message = message.with_option(option::URI_PATH, id.to_string());
+        message = message.with_path_segment(&id.to_string());
     }
     for query in queries {
-        message = message.with_option(option::URI_QUERY, query.as_str());
+        if query.len() > MAX_OPTION {
+            return Err(format!("a query of {} bytes; {MAX_OPTION} are possible", query.len()));
+        }
+        message = message.with_query(query);
     }
-    message
+    Ok(message)
 }
 
 fn with_accept(message: Message, accept: Option<u16>) -> Message {
     match accept {
-        Some(accept) => message.with_uint(option::ACCEPT, accept.into()),
+        Some(format) => message.with_option_uint(option::ACCEPT, format.into()),
         None => message,
     }
 }
 
-fn with_body(message: Message, path: &Path, body: &Body) -> Result<Message, String> {
-    let (format, payload) = match body {
-        Body::Encoded { format, payload } => (*format, payload.clone()),
-        Body::Samples(samples) => {
-            let payload =
-                format::encode(format::TLV, *path, samples, &()).map_err(|error| error.to_string())?;
-            (Some(format::TLV), payload)
-        }
-    };
-    let message = match format {
-        Some(format) => message.with_uint(option::CONTENT_FORMAT, format.into()),
-        None => message,
-    };
-    Ok(message.with_payload(payload))
+fn with_format(message: Message, format: u16) -> Message {
+    message.with_option_uint(option::CONTENT_FORMAT, format.into())
 }
+
+fn with_body(
+    message: Message,
+    path: Path,
+    body: &Body,
+    registration: &Registration,
+    definitions: &dyn Definitions,
+) -> Result<Message, String> {
+    match body {
+        Body::Encoded { format, payload } => {
+            let message = match format {
+                Some(format) => with_format(message, *format),
+                None => message,
+            };
+            Ok(message.with_payload(payload.clone()))
+        }
+        Body::Samples(samples) => {
+            let format = write_format(registration);
+            let payload = format::encode(format, path, samples, definitions).map_err(|e| e.to_string())?;
+            Ok(with_format(message, format).with_payload(payload))
+        }
+    }
+}
+
+/// The format to write in. TLV is what every 1.0 client takes and most others do; not one that lists what it takes
+/// without TLV.
+fn write_format(registration: &Registration) -> u16 {
+    if registration.version == Version::V1_0 {
+        return format::TLV;
+    }
+    match registration.content_formats() {
+        Some(formats) if !formats.contains(&format::TLV) && formats.contains(&format::SENML_JSON) => {
+            format::SENML_JSON
+        }
+        _ => format::TLV,
+    }
+}
+
+/// FETCH of the paths (core 1.2.1 sections 6.3.9 and 6.4.4).
+fn composite(registration: &Registration, paths: &[Path], accept: Option<u16>) -> Result<Message, String> {
+    if paths.is_empty() {
+        return Err("a composite operation names one path at least".to_owned());
+    }
+    let prefix = registration.alternate_path.trim_end_matches('/');
+    let name = |path: &Path| serde_json::json!({ "n": full_name(prefix, *path) });
+    let list = serde_json::Value::Array(paths.iter().map(name).collect());
+    let message = with_format(addressed(Code::FETCH, registration, &Path::root(), &[])?, format::SENML_JSON);
+    let message = with_accept(message, accept.or(Some(format::SENML_JSON)));
+    Ok(message.with_payload(list.to_string().into_bytes()))
+}
+
+/// iPATCH of the values (core 1.2.1 section 6.3.10).
+fn write_composite(
+    registration: &Registration,
+    body: &Body,
+    definitions: &dyn Definitions,
+) -> Result<Message, String> {
+    let message = addressed(Code::IPATCH, registration, &Path::root(), &[])?;
+    let Body::Samples(samples) = body else {
+        return with_body(message, Path::root(), body, registration, definitions);
+    };
+    if samples.is_empty() {
+        return Err("a composite operation names one path at least".to_owned());
+    }
+    let payload = format::encode(format::SENML_JSON, Path::root(), samples, definitions)
+        .map_err(|error| error.to_string())?;
+    let payload = match registration.alternate_path.trim_end_matches('/') {
+        "" => payload,
+        prefix => below_prefix(prefix, &payload)?,
+    };
+    Ok(with_format(message, format::SENML_JSON).with_payload(payload))
+}
+
+/// Names in a composite are whole paths, so they begin with the alternate path.
+fn full_name(prefix: &str, path: Path) -> String {
+    if path == Path::root() && !prefix.is_empty() { prefix.to_owned() } else { format!("{prefix}{path}") }
+}
+
+/// A pack of ours, whose names are whole paths, as a client with an alternate path understands it: under a base name
+/// (RFC 8428 section 4.5.1).
+fn below_prefix(prefix: &str, pack: &[u8]) -> Result<Vec<u8>, String> {
+    let prefix = serde_json::Value::from(prefix);
+    let rest = pack.strip_prefix(b"[{").ok_or("the values cannot be put below the alternate path")?;
+    Ok([format!("[{{\"bn\":{prefix},").as_bytes(), rest].concat())
+}
+
+/// Bytes in a Uri-Path or Uri-Query option (RFC 7252 section 5.10).
+const MAX_OPTION: usize = 255;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::coap::message::{MessageKind, Token};
-
-    fn bytes(operation: &Operation, alternate_path: &str) -> Vec<u8> {
-        let mut message = operation.message(alternate_path).unwrap();
-        message.address(MessageKind::Confirmable, 0x1234, &Token::default());
-        message.to_bytes()
-    }
-
-    #[test]
-    fn operations_look_on_the_wire_as_wakaama_was_seen_to_take_them() {
-        let path = Path::new([3, 0, 14]);
-        let read = Operation::Read { path, queries: vec![], accept: None };
-        assert_eq!(bytes(&read, "/"), b"\x40\x01\x12\x34\xb13\x010\x0214");
-        let observe = Operation::Observe { path: Path::new([3, 0]), queries: vec![], accept: Some(11542) };
-        assert_eq!(bytes(&observe, "/"), b"\x40\x01\x12\x34\x60\x513\x010\x62\x2d\x16");
-        let body = Body::Encoded { format: Some(11542), payload: b"\xc6\x0e+04:00".to_vec() };
-        let write = Operation::Write { path, queries: vec![], mode: WriteMode::Replace, body };
-        assert_eq!(bytes(&write, "/"), b"\x40\x03\x12\x34\xb13\x010\x0214\x12\x2d\x16\xff\xc6\x0e+04:00");
-        let execute = Operation::Execute { path: Path::new([3, 0, 12]), queries: vec![], arguments: None };
-        assert_eq!(bytes(&execute, "/"), b"\x40\x02\x12\x34\xb13\x010\x0212\x10");
-    }
-
-    #[test]
-    fn an_alternate_path_goes_in_front() {
-        let read = Operation::Read { path: Path::new([3, 0]), queries: vec!["a=1".to_owned()], accept: None };
-        assert_eq!(bytes(&read, "/a/b"), b"\x40\x01\x12\x34\xb1a\x01b\x013\x010\x43a=1");
-    }
-
-    #[test]
-    fn attributes_are_set_and_unset_in_order() {
-        let values = vec![("pmin".to_owned(), Some("5".to_owned())), ("gt".to_owned(), None)];
-        let write = Operation::WriteAttributes { path: Path::new([3]), values };
-        assert_eq!(bytes(&write, "/"), b"\x40\x03\x12\x34\xb13\x46pmin=5\x02gt");
-    }
-}
+mod tests;

@@ -1,13 +1,13 @@
-//! Registrations: what a client says of itself, parsed (core 1.2.1 section 6.2).
+//! Registrations: what a client says of itself in Register and Update, parsed (core 1.2.1 section 6.2).
 //!
-//! The server calls [`Parameters::parse`] on the query of a Register or an Update and [`Links::parse`] on its payload.
-//! Both take what real clients send; what they refuse has a reason that fits in a diagnostic payload.
+//! The server calls [`Registration::from_register`] and [`Registration::updated`]; everything else only reads.
 
 use std::sync::Arc;
 
 use super::format::link;
 use super::path::Path;
 use crate::coap::Peer;
+use crate::coap::message::Code;
 
 /// LwM2M enabler version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,12 +27,15 @@ pub struct Link {
     pub attributes: Vec<(Box<str>, Box<str>)>,
 }
 
+/// Query parameters: in order of first appearance, each once, the latest value. `None`: no `=`.
+pub type Parameters = Vec<(Box<str>, Option<Box<str>>)>;
+
 /// A registration as it stands; a snapshot that is replaced, never changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registration {
     /// Endpoint name.
     pub endpoint: Arc<str>,
-    /// Location path, such as `/rd/AC8x…`.
+    /// Location path, such as `/rd/0Ab…`.
     pub location: Box<str>,
     /// The version the client asked for, recognised.
     pub version: Version,
@@ -40,231 +43,251 @@ pub struct Registration {
     pub lifetime: u32,
     /// `b`, empty if absent.
     pub binding: Box<str>,
-    /// `Q`, or a binding with Q, or an access point that means the same.
+    /// `Q`, a binding with Q, or an `apn` that EMQX takes for the same.
     pub queue_mode: bool,
-    /// `/`, or the prefix of its links without trailing slash.
+    /// `/` or the prefix of its links, without trailing slash.
     pub alternate_path: Box<str>,
-    /// Objects and instances.
+    /// Objects and instances, in the client's order. Links to anything else are left out.
     pub objects: Vec<Link>,
-    /// Query parameters: in order of first appearance, each once, the latest value. `None`: no `=`.
-    pub parameters: Vec<(Box<str>, Option<Box<str>>)>,
+    /// What the queries of Register and Updates said.
+    pub parameters: Parameters,
     /// The links payload as the client wrote it last.
     pub links: Box<[u8]>,
     /// Where it is reached.
     pub peer: Peer,
 }
 
+/// Why a Register or Update is not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Rejection {
+    /// The answer's code.
+    pub(crate) code: Code,
+    /// Its diagnostic payload (RFC 7252 section 5.5.2).
+    pub(crate) diagnostic: String,
+}
+
 impl Registration {
-    /// The version of an object (`ver`) that the client has, if it says so at the object or at one of its instances.
+    /// What a Register asks for (core 1.2.1 section 6.2.1). An unknown object or attribute never fails it.
+    pub(crate) fn from_register<'q>(
+        queries: impl Iterator<Item = &'q [u8]>,
+        payload: &[u8],
+        peer: Peer,
+        location: Box<str>,
+    ) -> Result<Self, Rejection> {
+        let mut parameters = Parameters::new();
+        merge(&mut parameters, queries)?;
+        let endpoint = endpoint(&parameters)?;
+        let version = version(&parameters)?;
+        let lifetime = lifetime(&parameters)?;
+        let links = Links::parse(payload, "/")?;
+        Ok(Self {
+            endpoint: endpoint.into(),
+            location,
+            version,
+            lifetime: lifetime.unwrap_or(DEFAULT_LIFETIME),
+            binding: value(&parameters, "b").flatten().unwrap_or_default().into(),
+            queue_mode: queue_mode(&parameters),
+            alternate_path: links.alternate_path.unwrap_or_else(|| "/".into()),
+            objects: links.objects,
+            parameters,
+            links: payload.into(),
+            peer,
+        })
+    }
+
+    /// This registration after an Update (core 1.2.1 section 6.2.2), and whether the Update brought object links. They
+    /// replace the old ones. The endpoint name and the version stay, whatever the Update says.
+    pub(crate) fn updated<'q>(
+        &self,
+        queries: impl Iterator<Item = &'q [u8]>,
+        payload: &[u8],
+        peer: Peer,
+    ) -> Result<(Self, bool), Rejection> {
+        let mut parameters = self.parameters.clone();
+        merge(&mut parameters, queries)?;
+        let lifetime = lifetime(&parameters)?.unwrap_or(self.lifetime);
+        let mut updated = Self {
+            endpoint: Arc::clone(&self.endpoint),
+            location: self.location.clone(),
+            version: self.version,
+            lifetime,
+            binding: value(&parameters, "b").flatten().unwrap_or_default().into(),
+            queue_mode: queue_mode(&parameters),
+            alternate_path: self.alternate_path.clone(),
+            objects: Vec::new(),
+            parameters,
+            links: Box::default(),
+            peer,
+        };
+        let links_changed = !payload.is_empty();
+        if links_changed {
+            // Most clients do not repeat the link that names the alternate path; the others are still below it.
+            let links = Links::parse(payload, &self.alternate_path)?;
+            updated.alternate_path = links.alternate_path.unwrap_or(updated.alternate_path);
+            updated.objects = links.objects;
+            updated.links = payload.into();
+        } else {
+            updated.objects.clone_from(&self.objects);
+            updated.links.clone_from(&self.links);
+        }
+        Ok((updated, links_changed))
+    }
+
+    /// The version (`ver`) of an object, if the client states it at the object or at one of its instances.
     pub fn object_version(&self, object: u16) -> Option<&str> {
         let links = self.objects.iter().filter(|link| link.path.object() == Some(object));
-        links.flat_map(|link| &link.attributes).find(|(name, _)| **name == *"ver").map(|(_, value)| &**value)
+        links.flat_map(|link| &link.attributes).find(|(name, _)| &**name == "ver").map(|(_, value)| &**value)
     }
 
-    pub(crate) fn parameter<'a>(
-        parameters: &'a [(Box<str>, Option<Box<str>>)],
-        name: &str,
-    ) -> Option<&'a str> {
-        parameters.iter().find(|(key, _)| **key == *name).and_then(|(_, value)| value.as_deref())
+    /// The value of a query parameter; none if the client did not give it, or gave it without a value.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        value(&self.parameters, name).flatten()
+    }
+
+    /// The content formats that the client lists (`ct`) at the link of its alternate path. None: it lists none.
+    pub fn content_formats(&self) -> Option<Vec<u16>> {
+        let links = link::parse(&self.links).ok()?;
+        let root = links.iter().find(|link| is_root(link))?;
+        let (_, list) = root.attributes.iter().find(|(name, _)| *name == "ct")?;
+        Some(list.split_ascii_whitespace().filter_map(|number| number.parse().ok()).collect())
     }
 }
 
-/// The query of a Register or an Update.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Parameters {
-    pub(crate) items: Vec<(Box<str>, Option<Box<str>>)>,
-}
-
-impl Parameters {
-    /// Split each item at its first `=`. The latest of several items of one name counts, at the place of the first.
-    pub(crate) fn parse<'a>(query: impl Iterator<Item = &'a [u8]>) -> Result<Self, String> {
-        let mut parameters = Self::default();
-        for item in query {
-            let Ok(item) = std::str::from_utf8(item) else {
-                return Err("a query item is not UTF-8".to_owned());
-            };
-            let (name, value) = match item.split_once('=') {
-                Some((name, value)) => (name, Some(value.into())),
-                None => (item, None),
-            };
-            parameters.set(name.into(), value);
-        }
-        Ok(parameters)
-    }
-
-    /// These parameters over older ones.
-    pub(crate) fn over(self, older: &[(Box<str>, Option<Box<str>>)]) -> Self {
-        let mut merged = Self { items: older.to_vec() };
-        for (name, value) in self.items {
-            merged.set(name, value);
-        }
-        merged
-    }
-
-    fn set(&mut self, name: Box<str>, value: Option<Box<str>>) {
-        match self.items.iter_mut().find(|(key, _)| *key == name) {
-            Some(item) => item.1 = value,
-            None => self.items.push((name, value)),
-        }
-    }
-
-    /// `ep`: 1 to 255 bytes without control characters.
-    pub(crate) fn endpoint(&self) -> Result<Arc<str>, String> {
-        let endpoint = Registration::parameter(&self.items, "ep").unwrap_or_default();
-        if endpoint.is_empty() {
-            return Err("missing ep".to_owned());
-        }
-        if endpoint.len() > 255 {
-            return Err("ep is longer than 255 bytes".to_owned());
-        }
-        if endpoint.chars().any(char::is_control) {
-            return Err("ep has control characters".to_owned());
-        }
-        Ok(endpoint.into())
-    }
-
-    /// `lwm2m`, or what was given instead.
-    pub(crate) fn version(&self) -> Result<Version, String> {
-        match Registration::parameter(&self.items, "lwm2m") {
-            Some("1" | "1.0") => Ok(Version::V1_0),
-            Some("1.1") => Ok(Version::V1_1),
-            Some("1.2") => Ok(Version::V1_2),
-            Some(other) => Err(format!("lwm2m={} is not 1.0, 1.1 or 1.2", shorten(other))),
-            None => Err("missing lwm2m: 1.0, 1.1 or 1.2".to_owned()),
-        }
-    }
-
-    /// `lt` in seconds; a day if it is absent (core 1.2.1 section 6.2.1).
-    pub(crate) fn lifetime(&self) -> Result<u32, String> {
-        match Registration::parameter(&self.items, "lt") {
-            None => Ok(DEFAULT_LIFETIME),
-            Some(text) => {
-                text.parse().map_err(|_| format!("lt={} is not a number of seconds", shorten(text)))
+/// Takes the queries into the parameters. Split at the first `=`, since values may hold more of them.
+fn merge<'q>(parameters: &mut Parameters, queries: impl Iterator<Item = &'q [u8]>) -> Result<(), Rejection> {
+    for query in queries {
+        let is_full = parameters.len() == MAX_PARAMETERS;
+        let query = std::str::from_utf8(query)
+            .map_err(|_| bad_request(format!("query {:?} is not UTF-8", String::from_utf8_lossy(query))))?;
+        let (name, value) = match query.split_once('=') {
+            Some((name, value)) => (name, Some(value.into())),
+            None => (query, None),
+        };
+        match parameters.iter_mut().find(|(known, _)| &**known == name) {
+            Some((_, known)) => *known = value,
+            // Updates may bring new names for ever.
+            None if is_full => {
+                return Err(bad_request(format!("more than {MAX_PARAMETERS} query parameters")));
             }
+            None => parameters.push((name.into(), value)),
         }
     }
+    Ok(())
+}
 
-    /// `b`.
-    pub(crate) fn binding(&self) -> &str {
-        Registration::parameter(&self.items, "b").unwrap_or_default()
+/// The parameter of that name; inside, its value.
+fn value<'p>(parameters: &'p Parameters, name: &str) -> Option<Option<&'p str>> {
+    let (_, value) = parameters.iter().find(|(known, _)| &**known == name)?;
+    Some(value.as_deref())
+}
+
+fn endpoint(parameters: &Parameters) -> Result<&str, Rejection> {
+    let endpoint = value(parameters, "ep").flatten().unwrap_or_default();
+    if endpoint.is_empty() {
+        return Err(bad_request("missing ep"));
     }
+    // A Uri-Query holds 255 bytes, but not every way into this function need keep to that.
+    if endpoint.len() > MAX_ENDPOINT {
+        return Err(bad_request(format!("ep is longer than {MAX_ENDPOINT} bytes")));
+    }
+    if endpoint.chars().any(char::is_control) {
+        return Err(bad_request("ep holds a control character"));
+    }
+    Ok(endpoint)
+}
 
-    /// `Q` (LwM2M 1.1), a binding with Q (1.0), or an access point name by which some networks say the same.
-    pub(crate) fn queue_mode(&self) -> bool {
-        self.items.iter().any(|(name, _)| **name == *"Q")
-            || self.binding().contains('Q')
-            || Registration::parameter(&self.items, "apn").is_some_and(|apn| QUEUE_MODE_APNS.contains(&apn))
+/// 4.12 is what makes newer clients try an older version (core 1.2.1 section 6.2.1).
+fn version(parameters: &Parameters) -> Result<Version, Rejection> {
+    match value(parameters, "lwm2m").flatten().unwrap_or_default() {
+        "1" | "1.0" => Ok(Version::V1_0),
+        "1.1" => Ok(Version::V1_1),
+        "1.2" => Ok(Version::V1_2),
+        "" => Err(unsupported("missing LwM2M version; 1.0, 1.1 and 1.2 are supported".to_owned())),
+        other => {
+            let other = excerpt(other);
+            Err(unsupported(format!("unsupported LwM2M version {other:?}; 1.0, 1.1 and 1.2 are")))
+        }
     }
 }
 
-/// The payload of a Register or an Update.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Links {
-    pub(crate) alternate_path: Option<Box<str>>,
-    pub(crate) objects: Vec<Link>,
+fn lifetime(parameters: &Parameters) -> Result<Option<u32>, Rejection> {
+    let Some(text) = value(parameters, "lt") else { return Ok(None) };
+    let text = text.unwrap_or_default();
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.parse() {
+        Ok(seconds) if digits => Ok(Some(seconds)),
+        _ => Err(bad_request(format!("lt {:?} is not a number of seconds below 2^32", excerpt(text)))),
+    }
+}
+
+fn queue_mode(parameters: &Parameters) -> bool {
+    value(parameters, "Q").is_some()
+        || value(parameters, "b").flatten().is_some_and(|binding| binding.contains('Q'))
+        || value(parameters, "apn").flatten().is_some_and(|apn| QUEUE_MODE_APNS.contains(&apn))
+}
+
+/// The links of a Register or Update.
+struct Links {
+    /// Set if a link names it.
+    alternate_path: Option<Box<str>>,
+    objects: Vec<Link>,
 }
 
 impl Links {
-    /// Links under the alternate path, or under `inherited` if the payload names none, are the objects. What is no
-    /// object or object instance is passed over: an unknown link never fails a Register.
-    pub(crate) fn parse(payload: &[u8], inherited: &str) -> Result<Self, String> {
-        let links = link::parse(payload).map_err(|error| error.to_string())?;
-        let root = links.iter().find(|link| {
-            link.attributes
-                .iter()
-                .any(|(name, value)| *name == "rt" && value.split(' ').any(|rt| rt == "oma.lwm2m"))
-        });
-        let alternate_path = root.map(|link| {
-            let trimmed = link.target.trim_end_matches('/');
-            if trimmed.is_empty() { "/".into() } else { trimmed.into() }
-        });
-        let prefix = alternate_path.as_deref().unwrap_or(inherited).trim_end_matches('/');
-        let objects = links.iter().filter_map(|link| {
-            let path: Path = link.target.strip_prefix(prefix)?.parse().ok()?;
+    /// `known` is the alternate path where no link names it.
+    fn parse(payload: &[u8], known: &str) -> Result<Self, Rejection> {
+        let links = link::parse(payload).map_err(|error| bad_request(error.to_string()))?;
+        let alternate_path = links.iter().find(|link| is_root(link)).map(|link| normal(link.target));
+        let prefix = alternate_path.as_deref().unwrap_or(known);
+        let object = |link: &link::Link<'_>| {
+            let path: Path = below(prefix, link.target).parse().ok()?;
             let attributes =
                 link.attributes.iter().map(|(name, value)| ((*name).into(), value.as_ref().into())).collect();
             (1..=2).contains(&path.depth()).then_some(Link { path, attributes })
-        });
-        let objects = objects.collect();
+        };
+        let objects = links.iter().filter_map(object).collect();
         Ok(Self { alternate_path, objects })
     }
 }
 
-/// What a device sent, short enough to send back.
-fn shorten(text: &str) -> &str {
-    let end = text.char_indices().nth(32).map_or(text.len(), |(at, _)| at);
-    &text[..end]
+/// Whether a link names the alternate path: `rt` holds `oma.lwm2m` (core 1.2.1 section 7.2.1).
+fn is_root(link: &link::Link<'_>) -> bool {
+    let is_type = |value: &str| value.split_ascii_whitespace().any(|kind| kind == "oma.lwm2m");
+    link.attributes.iter().any(|(name, value)| *name == "rt" && is_type(value))
 }
 
+/// With a slash in front and none behind.
+fn normal(path: &str) -> Box<str> {
+    format!("/{}", path.trim_matches('/')).into()
+}
+
+/// The target without the alternate path; as it is if it is not below it.
+fn below<'t>(alternate_path: &str, target: &'t str) -> &'t str {
+    let rest = target.strip_prefix(alternate_path.trim_end_matches('/'));
+    rest.filter(|rest| rest.is_empty() || rest.starts_with('/')).unwrap_or(target)
+}
+
+fn bad_request(diagnostic: impl Into<String>) -> Rejection {
+    Rejection { code: Code::BAD_REQUEST, diagnostic: diagnostic.into() }
+}
+
+fn unsupported(diagnostic: String) -> Rejection {
+    Rejection { code: Code::PRECONDITION_FAILED, diagnostic }
+}
+
+/// What of a device's text is worth repeating to it.
+fn excerpt(text: &str) -> &str {
+    &text[..text.floor_char_boundary(32)]
+}
+
+/// Seconds (core 1.2.1 section 6.2.1).
 const DEFAULT_LIFETIME: u32 = 86_400;
-const QUEUE_MODE_APNS: &[&str] = &["Ctnb", "psmA.eDRX0.ctnb", "psmC.eDRX0.ctnb", "psmF.eDRXC.ctnb"];
+/// Bytes.
+const MAX_ENDPOINT: usize = 255;
+/// Parameters of one registration.
+const MAX_PARAMETERS: usize = 64;
+/// Access points whose devices sleep, as EMQX knows them.
+const QUEUE_MODE_APNS: [&str; 4] = ["Ctnb", "psmA.eDRX0.ctnb", "psmC.eDRX0.ctnb", "psmF.eDRXC.ctnb"];
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parameters(items: &[&str]) -> Parameters {
-        Parameters::parse(items.iter().map(|item| item.as_bytes())).unwrap()
-    }
-
-    #[test]
-    fn the_latest_of_several_items_counts_and_a_keyless_item_has_no_value() {
-        let of = parameters(&["b=U", "ep=a", "Q", "ep=b=c"]);
-        let expected: Vec<(Box<str>, Option<Box<str>>)> =
-            vec![("b".into(), Some("U".into())), ("ep".into(), Some("b=c".into())), ("Q".into(), None)];
-        assert_eq!(of.items, expected);
-        assert!(of.queue_mode());
-    }
-
-    #[test]
-    fn queue_mode_is_said_in_three_ways() {
-        for (item, expected) in [
-            ("Q", true),
-            ("b=UQ", true),
-            ("b=UQS", true),
-            ("b=U", false),
-            ("apn=Ctnb", true),
-            ("apn=x", false),
-        ] {
-            assert_eq!(parameters(&[item]).queue_mode(), expected, "{item}");
-        }
-    }
-
-    #[test]
-    fn what_is_wrong_with_a_register_is_said_shortly() {
-        assert_eq!(parameters(&["ep="]).endpoint().unwrap_err(), "missing ep");
-        assert_eq!(parameters(&["lwm2m=8.3"]).version().unwrap_err(), "lwm2m=8.3 is not 1.0, 1.1 or 1.2");
-        assert_eq!(parameters(&["lt=-1"]).lifetime().unwrap_err(), "lt=-1 is not a number of seconds");
-        assert_eq!(parameters(&[]).lifetime(), Ok(86_400));
-        assert!(parameters(&[&format!("lt={}", "9".repeat(1000))]).lifetime().unwrap_err().len() < 80);
-    }
-
-    #[test]
-    fn the_links_of_real_clients_are_understood() {
-        let wakaama = br#"</>;rt="oma.lwm2m";ct=110,</1>;ver=1.1,</1/0>,</2/0>,</3/0>,</31024/10>"#;
-        let links = Links::parse(wakaama, "/").unwrap();
-        assert_eq!(links.alternate_path.as_deref(), Some("/"));
-        let paths: Vec<String> = links.objects.iter().map(|link| link.path.to_string()).collect();
-        assert_eq!(paths, ["/1", "/1/0", "/2/0", "/3/0", "/31024/10"]);
-        // Quoted versions, a list of formats, spaces, an unquoted rt, an attribute without value, and a link that is no object.
-        let other =
-            br#"</lwm2m>;rt=oma.lwm2m;ct="60 110 112", </lwm2m/1>;ver="1.2", </lwm2m/3/0>;obs, </firmware>"#;
-        let links = Links::parse(other, "/").unwrap();
-        assert_eq!(links.alternate_path.as_deref(), Some("/lwm2m"));
-        assert_eq!(links.objects.len(), 2);
-        assert_eq!(links.objects[0].attributes, [("ver".into(), "1.2".into())]);
-    }
-
-    #[test]
-    fn links_without_a_root_keep_the_alternate_path_of_before() {
-        let links = Links::parse(b"</lwm2m/3/0>,</lwm2m/5/0>", "/lwm2m").unwrap();
-        assert_eq!(links.alternate_path, None);
-        assert_eq!(links.objects.len(), 2);
-    }
-
-    #[test]
-    fn broken_links_are_refused_with_the_place() {
-        let error = Links::parse(b"</3/0>,<no end", "/").unwrap_err();
-        assert!(error.bytes().any(|byte| byte.is_ascii_digit()), "{error}");
-    }
-}
+mod tests;

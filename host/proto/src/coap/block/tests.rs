@@ -1,118 +1,196 @@
-//! Vectors of RFC 7959 section 3 and of real clients.
-
 use super::*;
+use crate::coap::message::Kind;
+use crate::coap::token::Token;
 
-fn peer() -> Peer {
-    Peer::plain(([127, 0, 0, 1], 5683).into())
+const NOW: Instant = Instant::from_micros(1_000_000);
+
+fn limits() -> Limits {
+    Limits { transfers: 2, body: 512, bodies: 1024, exponent: 6 }
 }
 
-fn register(number: u32, more: bool, payload: &[u8]) -> (Message, Block) {
-    let block = Block { number, more, szx: 0 };
-    let message = Message::new(Code::POST)
-        .with_option(option::URI_PATH, *b"rd")
-        .with_option(option::URI_QUERY, *b"ep=a");
-    (message.with_uint(option::BLOCK1, block.to_uint()).with_payload(payload), block)
+/// A PUT like those of RFC 7959 section 3.2, each block with a token of its own.
+fn put(number: u32, more: bool, exponent: u8, payload: &[u8]) -> Message {
+    let mut message = Message::request(Code::PUT).with_path_segment("options").with_payload(payload.to_vec());
+    message.set_block(option::BLOCK1, Block { number, more, exponent });
+    message.set_header(Kind::Confirmable, 100 + number as u16, Token::from([number as u8; 8]));
+    message
 }
 
-fn join(assemblies: &mut Assemblies, (message, block): (Message, Block)) -> Result<Vec<u8>, Code> {
-    match assemblies.join(Instant::default(), peer(), message, block) {
-        Joined::Complete(message) => Ok(message.payload().to_vec()),
-        Joined::Answer(answer) => Err(answer.code()),
+fn handle(transfers: &mut Transfers, message: Message) -> Step {
+    transfers.handle(NOW, 0, message, &mut Changes::default())
+}
+
+fn answered(step: &Step) -> (Code, Option<Block>) {
+    let Step::Answer(answer) = step else { panic!("{step:?}") };
+    (answer.code(), answer.block1())
+}
+
+fn block(number: u32, more: bool, exponent: u8) -> Block {
+    Block { number, more, exponent }
+}
+
+#[test]
+fn blocks_are_joined_whatever_their_tokens() {
+    // RFC 7959 section 3.2: an atomic block-wise PUT.
+    let mut transfers = Transfers::new(limits());
+    let (first, second) = (handle(&mut transfers, put(0, true, 3, &[1; 128])), put(1, true, 3, &[2; 128]));
+    assert_eq!(answered(&first), (Code::CONTINUE, Some(block(0, true, 3))));
+    assert_eq!(answered(&handle(&mut transfers, second)), (Code::CONTINUE, Some(block(1, true, 3))));
+    let Step::Complete(whole, last) = handle(&mut transfers, put(2, false, 3, &[3; 5])) else { panic!() };
+    assert_eq!(last, Some(block(2, false, 3)), "to be echoed in the answer");
+    assert_eq!(whole.payload(), [&[1; 128][..], &[2; 128], &[3; 5]].concat());
+    assert_eq!((whole.mid(), whole.token()), (102, Token::from([2; 8])));
+    assert_eq!((transfers.len(), transfers.bytes), (0, 0));
+}
+
+#[test]
+fn the_first_blocks_options_count() {
+    let mut transfers = Transfers::new(limits());
+    handle(&mut transfers, put(0, true, 2, &[1; 64]));
+    let second = put(1, false, 2, b"2").with_option_uint(option::CONTENT_FORMAT, 0);
+    let Step::Complete(whole, _) = handle(&mut transfers, second) else { panic!() };
+    assert_eq!(whole.content_format(), None);
+}
+
+#[test]
+fn a_peer_with_too_large_blocks_is_asked_for_smaller_ones() {
+    // RFC 7959 section 3.2, with negotiation: 1:0/1/128 is answered with 1:0/1/32, and 1:4/1/32 follows.
+    let mut transfers = Transfers::new(Limits { exponent: 1, ..limits() });
+    let first = handle(&mut transfers, put(0, true, 3, &[1; 128]));
+    assert_eq!(answered(&first), (Code::CONTINUE, Some(block(0, true, 1))));
+    let second = handle(&mut transfers, put(4, true, 1, &[2; 32]));
+    assert_eq!(answered(&second), (Code::CONTINUE, Some(block(4, true, 1))));
+    let Step::Complete(whole, _) = handle(&mut transfers, put(5, false, 1, &[3; 32])) else { panic!() };
+    assert_eq!(whole.payload().len(), 192);
+}
+
+#[test]
+fn gaps_and_unknown_starts_are_incomplete() {
+    let mut transfers = Transfers::new(limits());
+    let incomplete = (Code::REQUEST_ENTITY_INCOMPLETE, None);
+    assert_eq!(answered(&handle(&mut transfers, put(3, true, 2, &[1; 64]))), incomplete);
+    handle(&mut transfers, put(0, true, 2, &[1; 64]));
+    assert_eq!(answered(&handle(&mut transfers, put(2, true, 2, &[1; 64]))), incomplete);
+    assert!(matches!(handle(&mut transfers, put(1, false, 2, b"x")), Step::Complete(..)));
+}
+
+#[test]
+fn blocks_of_impossible_size_are_bad_requests() {
+    let mut transfers = Transfers::new(limits());
+    assert_eq!(answered(&handle(&mut transfers, put(0, true, 7, &[1; 64]))).0, Code::BAD_REQUEST);
+    assert_eq!(answered(&handle(&mut transfers, put(0, true, 2, &[1; 63]))).0, Code::BAD_REQUEST);
+}
+
+#[test]
+fn bodies_beyond_the_limit_are_refused_with_the_limit() {
+    let mut transfers = Transfers::new(limits());
+    let announced = put(0, true, 2, &[1; 64]).with_option_uint(option::SIZE1, 513);
+    let Step::Answer(answer) = handle(&mut transfers, announced) else { panic!() };
+    assert_eq!((answer.code(), answer.size1()), (Code::REQUEST_ENTITY_TOO_LARGE, Some(512)));
+    for number in 0..8 {
+        let step = handle(&mut transfers, put(number, true, 2, &[1; 64]));
+        assert_eq!(answered(&step).0, Code::CONTINUE);
     }
+    let step = handle(&mut transfers, put(8, true, 2, &[1; 64]));
+    assert_eq!(answered(&step).0, Code::REQUEST_ENTITY_TOO_LARGE);
+    assert_eq!((transfers.len(), transfers.bytes), (0, 0));
 }
 
 #[test]
-fn blocks_are_joined_in_order() {
-    let mut assemblies = Assemblies::new(1024, 8);
-    assert_eq!(join(&mut assemblies, register(0, true, b"0123456789abcdef")), Err(Code::CONTINUE));
-    assert_eq!(join(&mut assemblies, register(1, true, b"0123456789abcdef")), Err(Code::CONTINUE));
-    assert_eq!(
-        join(&mut assemblies, register(2, false, b"end")).unwrap(),
-        b"0123456789abcdef0123456789abcdefend"
-    );
-    assert!(assemblies.open.is_empty());
+fn block_zero_begins_anew() {
+    let mut transfers = Transfers::new(limits());
+    handle(&mut transfers, put(0, true, 2, &[1; 64]));
+    handle(&mut transfers, put(0, true, 2, &[2; 64]));
+    let Step::Complete(whole, _) = handle(&mut transfers, put(1, false, 2, b"x")) else { panic!() };
+    assert_eq!(whole.payload()[0], 2);
 }
 
 #[test]
-fn a_gap_an_unknown_start_and_a_reserved_size_are_refused() {
-    let mut assemblies = Assemblies::new(1024, 8);
-    assert_eq!(
-        join(&mut assemblies, register(1, true, b"0123456789abcdef")),
-        Err(Code::REQUEST_ENTITY_INCOMPLETE)
-    );
-    assert_eq!(join(&mut assemblies, register(0, true, b"0123456789abcdef")), Err(Code::CONTINUE));
-    assert_eq!(
-        join(&mut assemblies, register(2, true, b"0123456789abcdef")),
-        Err(Code::REQUEST_ENTITY_INCOMPLETE)
-    );
-    let (message, mut block) = register(0, true, b"");
-    block.szx = 7;
-    assert_eq!(join(&mut assemblies, (message, block)), Err(Code::BAD_REQUEST));
-}
-
-#[test]
-fn a_body_above_the_limit_is_refused_and_forgotten() {
-    let mut assemblies = Assemblies::new(20, 8);
-    assert_eq!(join(&mut assemblies, register(0, true, b"0123456789abcdef")), Err(Code::CONTINUE));
-    assert_eq!(
-        join(&mut assemblies, register(1, true, b"0123456789abcdef")),
-        Err(Code::REQUEST_ENTITY_TOO_LARGE)
-    );
-    assert!(assemblies.open.is_empty());
-}
-
-#[test]
-fn transfers_that_pause_too_long_are_forgotten() {
-    let mut assemblies = Assemblies::new(1024, 8);
-    let (message, block) = register(0, true, b"0123456789abcdef");
-    assemblies.join(Instant::default(), peer(), message, block);
-    assemblies.expire(Instant::default() + TRANSFER_LIFETIME);
-    assert!(assemblies.open.is_empty() && assemblies.started.is_empty());
-}
-
-#[test]
-fn a_large_request_follows_the_block_size_that_the_client_asks_for() {
-    let body: Vec<u8> = (0..3000_u32).map(|number| number as u8).collect();
-    let mut request = Message::new(Code::PUT).with_option(option::URI_PATH, *b"5").with_payload(body.clone());
-    let mut upload = Upload::of(&mut request).unwrap();
-    let mut sent = upload.message(&request).payload().to_vec();
-    assert_eq!(sent.len(), 1024);
-    // 2.31 with 256-byte blocks: number 4 of 256 is next.
-    let smaller = Message::new(Code::CONTINUE)
-        .with_uint(option::BLOCK1, Block { number: 0, more: true, szx: 4 }.to_uint());
-    assert!(upload.advance(&smaller));
-    let second = upload.message(&request);
-    assert_eq!(second.block(option::BLOCK1).unwrap(), Block { number: 4, more: true, szx: 4 });
-    loop {
-        let message = upload.message(&request);
-        sent.extend_from_slice(message.payload());
-        if !message.block(option::BLOCK1).unwrap().more {
-            break;
-        }
-        assert!(upload.advance(&smaller));
+fn the_oldest_transfer_makes_room() {
+    let mut transfers = Transfers::new(limits());
+    let mut changes = Changes::default();
+    for peer in 0..3 {
+        transfers.handle(NOW, peer, put(0, true, 2, &[1; 64]), &mut changes);
     }
-    assert_eq!(sent, body);
-    assert!(!upload.advance(&Message::new(Code::CHANGED)));
+    assert_eq!((transfers.len(), changes.evicted, changes.ended.as_slice()), (2, 1, &[0][..]));
+    let step = transfers.handle(NOW, 0, put(1, false, 2, b"x"), &mut changes);
+    assert_eq!(answered(&step).0, Code::REQUEST_ENTITY_INCOMPLETE);
+}
+
+fn response(code: Code, number: u32, more: bool, exponent: u8) -> Message {
+    let mut message = Message::response(code);
+    message.set_block(option::BLOCK1, block(number, more, exponent));
+    message
 }
 
 #[test]
-fn an_answer_in_blocks_is_joined_and_a_changed_etag_breaks_it() {
-    let block = |number, more, payload: &[u8], etag: &[u8]| {
-        Message::new(Code::CONTENT)
-            .with_option(option::ETAG, etag)
-            .with_uint(option::BLOCK2, Block { number, more, szx: 0 }.to_uint())
-            .with_payload(payload)
-    };
-    let mut download = None;
-    assert!(matches!(
-        Download::take(&mut download, block(0, true, b"0123456789abcdef", b"a"), 1024),
-        Fetched::More(Block { number: 1, .. })
-    ));
-    let Fetched::Complete(whole) = Download::take(&mut download, block(1, false, b"end", b"a"), 1024) else {
-        panic!()
-    };
-    assert_eq!(whole.payload(), b"0123456789abcdefend");
-    let mut download = None;
-    Download::take(&mut download, block(0, true, b"0123456789abcdef", b"a"), 1024);
-    assert!(matches!(Download::take(&mut download, block(1, false, b"end", b"b"), 1024), Fetched::Broken));
+fn an_upload_obeys_a_smaller_size_in_the_middle() {
+    let mut upload = Upload::new(300, 3).unwrap();
+    assert_eq!(upload.block(), (block(0, true, 3), 0..128));
+    assert_eq!(upload.handle(&response(Code::CONTINUE, 0, true, 1)), Next::Send);
+    assert_eq!(upload.block(), (block(4, true, 1), 128..160));
+    for number in 4..9 {
+        assert_eq!(upload.handle(&response(Code::CONTINUE, number, true, 1)), Next::Send);
+    }
+    assert_eq!(upload.block(), (block(9, false, 1), 288..300));
+    assert_eq!(upload.handle(&response(Code::CHANGED, 9, false, 1)), Next::Done);
+    assert_eq!(Upload::new(128, 3), None, "fits into one block");
+}
+
+#[test]
+fn an_upload_begins_anew_if_the_first_block_is_too_large() {
+    let mut upload = Upload::new(300, 3).unwrap();
+    assert_eq!(upload.handle(&response(Code::REQUEST_ENTITY_TOO_LARGE, 0, true, 2)), Next::Send);
+    assert_eq!(upload.block(), (block(0, true, 2), 0..64));
+    let no_smaller = response(Code::REQUEST_ENTITY_TOO_LARGE, 0, true, 2);
+    assert_eq!(upload.handle(&no_smaller), Next::Done, "the body is too large, not the block");
+    assert_eq!(upload.handle(&Message::response(Code::REQUEST_ENTITY_INCOMPLETE)), Next::Done);
+}
+
+fn part(number: u32, more: bool, etag: u8, payload: &[u8]) -> Message {
+    let mut message = Message::response(Code::CONTENT).with_option(option::ETAG, vec![etag]);
+    message.set_block(option::BLOCK2, block(number, more, 0));
+    message.with_payload(payload.to_vec())
+}
+
+fn begin(message: Message) -> (Download, Progress) {
+    Download::begin(message, Delivery::Piggybacked, 64).unwrap()
+}
+
+#[test]
+fn a_download_is_joined() {
+    let (mut download, progress) = begin(part(0, true, 1, &[1; 16]));
+    assert_eq!(progress, Progress::Fetch(block(1, false, 0)));
+    let Progress::Complete(whole) = download.handle(part(1, false, 1, &[2; 3]), 64) else { panic!() };
+    assert_eq!(whole.payload(), [&[1; 16][..], &[2; 3]].concat());
+    assert_eq!((whole.etag(), whole.block2()), (Some(&[1][..]), None));
+    assert!(
+        Download::begin(part(0, false, 1, b"1"), Delivery::Piggybacked, 64).is_err(),
+        "complete as it is"
+    );
+}
+
+#[test]
+fn a_download_begins_anew_once_if_the_resource_changes() {
+    let (mut download, _) = begin(part(0, true, 1, &[1; 16]));
+    assert_eq!(download.handle(part(1, false, 2, b"2"), 64), Progress::Fetch(block(0, false, 0)));
+    assert_eq!(download.handle(part(0, true, 2, &[2; 16]), 64), Progress::Fetch(block(1, false, 0)));
+    assert_eq!(download.handle(part(1, false, 3, b"3"), 64), Progress::Broken);
+}
+
+#[test]
+fn a_download_that_does_not_fit_is_broken() {
+    assert_eq!(begin(part(0, true, 1, &[1; 15])).1, Progress::Broken, "short block");
+    assert_eq!(begin(part(1, true, 1, &[1; 16])).1, Progress::Broken, "not the first");
+    let (mut download, _) = begin(part(0, true, 1, &[1; 16]));
+    assert_eq!(download.handle(part(2, true, 1, &[1; 16]), 64), Progress::Broken, "gap");
+    let (mut download, _) = begin(part(0, true, 1, &[1; 16]));
+    assert_eq!(download.handle(part(1, true, 1, &[1; 16]), 24), Progress::Broken, "too large");
+}
+
+#[test]
+fn an_error_in_the_middle_of_a_download_is_the_answer() {
+    let (mut download, _) = begin(part(0, true, 1, &[1; 16]));
+    let error = Message::response(Code::SERVICE_UNAVAILABLE);
+    assert_eq!(download.handle(error.clone(), 64), Progress::Complete(error));
 }

@@ -1,183 +1,166 @@
-//! What goes out: requests with their retransmissions, and answers.
+//! Requests that go out.
 
-use std::cmp::Reverse;
-use std::time::Duration;
-
-use super::{Asked, Endpoint, Failure, Request, Token};
+use super::timer::Timer;
+use super::{Endpoint, Request};
 use crate::coap::Peer;
 use crate::coap::block::{Download, Upload};
-use crate::coap::exchange::{ACK_TIMEOUT, Exchange, MAX_RETRANSMIT, Purpose, State};
-use crate::coap::message::{Block, Message, MessageKind, option};
+use crate::coap::exchange::{Exchange, Purpose, Transmission};
+use crate::coap::message::{Block, Code, Kind, Message};
+use crate::coap::option;
+use crate::coap::peers::{EXCHANGE_LIFETIME, MessageKey};
+use crate::coap::token::Token;
 use crate::time::Instant;
 
+/// A request that is about to be sent.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) purpose: Purpose,
+    pub(super) peer: Peer,
+    pub(super) token: Token,
+    pub(super) request: Message,
+    pub(super) upload: Option<Upload>,
+    pub(super) download: Option<Box<Download>>,
+    /// The block of the response to ask for.
+    pub(super) block: Option<Block>,
+}
+
 impl Endpoint {
-    pub(super) fn begin(&mut self, now: Instant, peer: Peer, request: Request) -> Token {
-        let Request { id, mut message, observation, token } = request;
-        let upload = Upload::of(&mut message);
-        let borrows_token = token.is_some();
+    pub(super) fn start_request(&mut self, now: Instant, peer: Peer, request: Request) -> Token {
+        let Request { id, message, observation, token } = request;
         let token = token.unwrap_or_else(|| self.new_token());
-        let purpose = Purpose::Request(id);
-        let draft = Draft {
-            peer,
-            token,
-            purpose,
-            request: message,
-            observation,
-            borrows_token,
-            upload,
-            download: None,
-        };
-        let bytes = self.send(now, draft);
+        let (mut previous, mut first) = (None, false);
         if let Some(observation) = observation {
-            self.observations.insert(observation, peer, token, Some(bytes));
+            first = !self.observations.knows(observation);
+            previous = self.observations.insert(observation, token, Some(&message));
         }
+        let upload = Upload::new(message.payload().len(), self.config.exponent());
+        let purpose = Purpose::Request { id, observation, previous, first };
+        self.start(
+            now,
+            Draft { purpose, peer, token, request: message, upload, download: None, block: None },
+        );
         token
     }
 
-    /// The next block of a request of ours.
-    pub(super) fn continue_upload(&mut self, now: Instant, exchange: Exchange) {
-        let Exchange { peer, token, purpose, request, observation, borrows_token, upload, .. } = exchange;
-        let draft =
-            Draft { peer, token, purpose, request, observation, borrows_token, upload, download: None };
-        self.send(now, draft);
-    }
-
-    /// Ask for the next block of an answer, with a token of its own.
-    pub(super) fn fetch(
-        &mut self,
-        now: Instant,
-        peer: Peer,
-        (purpose, download): (Purpose, Option<Download>),
-        mut request: Message,
-        block: Block,
-    ) {
-        request.set_uint(option::BLOCK2, block.to_uint());
-        let token = self.new_token();
-        let draft = Draft {
-            peer,
-            token,
+    /// Sends the first message of an exchange.
+    pub(super) fn start(&mut self, now: Instant, draft: Draft) -> u64 {
+        let Draft { purpose, peer, token, mut request, upload, download, block } = draft;
+        let number = self.peer_number(peer);
+        self.peers.hold(number);
+        let key = MessageKey { peer: number, mid: self.next_mid(now, number) };
+        let datagram = encode(&mut request, (key.mid, token), upload, block);
+        let transmission = Transmission::new(datagram.clone(), now, self.random_u16());
+        let due = transmission.due;
+        let serial = self.exchanges.insert(Exchange {
             purpose,
+            peer,
+            key,
+            token,
+            first_token: token,
             request,
-            observation: None,
-            borrows_token: false,
-            upload: None,
+            upload,
             download,
-        };
-        self.send(now, draft);
-    }
-
-    /// Send a request for the first time. Returns its bytes.
-    fn send(&mut self, now: Instant, draft: Draft) -> Box<[u8]> {
-        let mid = self.new_mid(draft.peer);
-        let mut message = match &draft.upload {
-            Some(upload) => upload.message(&draft.request),
-            None => draft.request.clone(),
-        };
-        message.address(MessageKind::Confirmable, mid, &draft.token);
-        let bytes = message.to_bytes();
-        let timeout = self.first_timeout();
-        let next = now + timeout;
-        let key = self.exchanges.insert(Exchange {
-            peer: draft.peer,
-            mid,
-            token: draft.token,
-            purpose: draft.purpose,
-            request: draft.request,
-            observation: draft.observation,
-            borrows_token: draft.borrows_token,
-            bytes: bytes.clone(),
-            state: State::Sent { attempts: 0, timeout, next },
-            upload: draft.upload,
-            download: draft.download,
+            transmission,
+            acknowledgement_told: false,
         });
-        self.watch(next, key);
-        let copy = bytes.clone().into_boxed_slice();
-        self.transmit(draft.peer, bytes);
-        copy
+        self.set_timer(due, Timer::Exchange(serial));
+        self.transmit(peer, datagram);
+        serial
     }
 
-    pub(super) fn watch(&mut self, at: Instant, key: usize) {
-        self.timers.push(Reverse((at, key)));
+    /// Sends the next message of an exchange: another block of its request, or a request for a block of its response.
+    pub(super) fn send_again(&mut self, now: Instant, serial: u64, token: Token, block: Option<Block>) {
+        let Some(exchange) = self.exchanges.get(serial) else { return };
+        let number = exchange.key.peer;
+        let key = MessageKey { peer: number, mid: self.next_mid(now, number) };
+        let spread = self.random_u16();
+        self.exchanges.rename(serial, key, token);
+        let Some(exchange) = self.exchanges.get_mut(serial) else { return };
+        let datagram = encode(&mut exchange.request, (key.mid, token), exchange.upload, block);
+        exchange.transmission = Transmission::new(datagram.clone(), now, spread);
+        let (peer, due) = (exchange.peer, exchange.transmission.due);
+        self.set_timer(due, Timer::Exchange(serial));
+        self.transmit(peer, datagram);
     }
 
-    /// An exchange's time has come: send it again, or give it up. A timer of a gone exchange finds another one, or one
-    /// that is due later, and does nothing.
-    pub(super) fn wake(&mut self, now: Instant, key: usize) {
-        let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        match &mut exchange.state {
-            State::Sent { next, .. } if *next > now => {}
-            State::Acknowledged { until } if *until > now => {}
-            State::Sent { attempts, timeout, next } if *attempts < MAX_RETRANSMIT => {
-                *attempts += 1;
-                *timeout *= 2;
-                *next = now + *timeout;
-                let (next, peer, bytes) = (*next, exchange.peer, exchange.bytes.clone());
-                self.counters.retransmitted += 1;
-                self.watch(next, key);
-                self.transmit(peer, bytes);
-            }
-            State::Sent { .. } | State::Acknowledged { .. } => {
-                self.counters.timed_out += 1;
-                if let Some(exchange) = self.exchanges.remove(key) {
-                    self.fail(&exchange, Failure::Timeout);
-                }
-            }
+    /// Ends an exchange.
+    pub(super) fn close(&mut self, serial: u64) -> Option<Exchange> {
+        let exchange = self.exchanges.remove(serial)?;
+        self.peers.let_go(exchange.key.peer);
+        if let Purpose::Notification(id) = exchange.purpose
+            && let Some(observation) = self.observations.by_id(id)
+            && observation.fetch == Some(serial)
+        {
+            observation.fetch = None;
         }
+        Some(exchange)
     }
 
-    /// Answer a message: in its acknowledgement, or in a non-confirmable message of its own.
-    pub(super) fn answer(&mut self, asked: &Asked, block: Option<Block>, mut answer: Message) {
-        let Asked { peer, kind, mid, token } = *asked;
-        if let Some(block) = block.filter(|block| block.szx < 7) {
-            answer.set_uint(option::BLOCK1, block.to_uint());
+    pub(super) fn peer_number(&mut self, peer: Peer) -> u32 {
+        let entropy = &mut self.entropy;
+        self.peers.number(peer, || {
+            let mut bytes = [0; 2];
+            entropy.fill(&mut bytes);
+            u16::from_be_bytes(bytes)
+        })
+    }
+
+    pub(super) fn next_mid(&mut self, now: Instant, number: u32) -> u16 {
+        let exchanges = &self.exchanges;
+        let (mid, first) = self.peers.next_mid(number, now, |key| exchanges.by_mid(key).is_some());
+        if first {
+            self.set_timer(now + EXCHANGE_LIFETIME, Timer::Peer(number));
         }
-        if kind == MessageKind::Confirmable {
-            answer.address(MessageKind::Acknowledgement, mid, &token);
-        } else {
-            answer.address(MessageKind::NonConfirmable, self.new_mid(peer), &token);
-        }
-        let bytes = answer.to_bytes();
-        self.received.answered(peer, mid, Some(&bytes));
-        self.transmit(peer, bytes);
+        mid
     }
 
-    /// Between ACK_TIMEOUT and ACK_TIMEOUT * ACK_RANDOM_FACTOR (RFC 7252 section 4.2).
-    fn first_timeout(&mut self) -> Duration {
-        let mut random = [0; 2];
-        self.entropy.fill(&mut random);
-        ACK_TIMEOUT + ACK_TIMEOUT / 2 * u32::from(u16::from_be_bytes(random)) / u32::from(u16::MAX)
-    }
-
-    fn new_mid(&mut self, peer: Peer) -> u16 {
+    /// A token that is not in use: the shard's number and seven bytes that nobody can guess, since a token is all
+    /// that a notification from a new address has to show (RFC 7252 section 11.4).
+    pub(super) fn new_token(&mut self) -> Token {
         loop {
-            self.next_mid = self.next_mid.wrapping_add(1);
-            if self.exchanges.by_mid(peer, self.next_mid).is_none() {
-                return self.next_mid;
-            }
-        }
-    }
-
-    /// The shard, and 56 random bits.
-    fn new_token(&mut self) -> Token {
-        loop {
-            let mut bytes = [self.config.shard; 8];
+            let mut bytes = [0; 8];
             self.entropy.fill(&mut bytes[1..]);
-            let token = Token::new(&bytes);
-            if !self.exchanges.has_token(&token) && !self.observations.has_token(&token) {
+            bytes[0] = self.config.shard;
+            let token = Token::from(bytes);
+            if self.exchanges.by_token(token).is_none() && self.observations.by_token(token).is_none() {
                 return token;
             }
         }
     }
+
+    fn random_u16(&mut self) -> u16 {
+        let mut bytes = [0; 2];
+        self.entropy.fill(&mut bytes);
+        u16::from_be_bytes(bytes)
+    }
 }
 
-/// A request before it has a message id.
-struct Draft {
-    peer: Peer,
-    token: Token,
-    purpose: Purpose,
-    request: Message,
-    observation: Option<super::ObservationId>,
-    borrows_token: bool,
+/// The datagram for a request as a whole, for one block of its body, or for one block of its response.
+fn encode(
+    request: &mut Message,
+    (mid, token): (u16, Token),
     upload: Option<Upload>,
-    download: Option<Download>,
+    block: Option<Block>,
+) -> Vec<u8> {
+    request.set_header(Kind::Confirmable, mid, token);
+    if let Some(wanted) = block {
+        // The rest of a notification is fetched without Observe (RFC 7959 section 2.6).
+        let mut message =
+            request.without_options(&[option::OBSERVE, option::BLOCK1, option::BLOCK2, option::SIZE1]);
+        message.set_block(option::BLOCK2, wanted);
+        // A FETCH is its payload (RFC 8132 section 2), but one sent in blocks is not sent once more.
+        if request.code() == Code::FETCH && request.payload().len() <= wanted.size() {
+            message = message.with_payload(request.payload().to_vec());
+        }
+        return message.to_bytes();
+    }
+    let Some(upload) = upload else { return request.to_bytes() };
+    let (part, range) = upload.block();
+    let mut message = request.without_options(&[option::BLOCK1, option::SIZE1]);
+    message.set_block(option::BLOCK1, part);
+    if part.number == 0 {
+        let total = u32::try_from(request.payload().len()).unwrap_or(u32::MAX);
+        message = message.with_option_uint(option::SIZE1, total);
+    }
+    message.with_payload(request.payload()[range].to_vec()).to_bytes()
 }

@@ -1,0 +1,301 @@
+//! One CoAP endpoint: every peer of one shard, both roles.
+//!
+//! A datagram's way: read (`message`), sorted out if it is a duplicate (`deduplication`), then
+//! * a request: its body is put together (`block`) and it becomes an event (`incoming`);
+//! * a response: it is matched with what was asked (`exchange`) or observed (`observe`), more blocks are fetched
+//!   (`block`), and it becomes an event (`answer`).
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::fmt;
+
+use super::block::{Limits, Transfers};
+use super::deduplication::Deduplication;
+use super::exchange::Exchanges;
+use super::message::Message;
+use super::observe::Observations;
+use super::peers::Peers;
+pub use super::token::Token;
+use super::{Entropy, Peer, Transmit};
+use crate::time::Instant;
+pub use config::{Config, Counters};
+use receipt::Receipts;
+
+mod answer;
+mod config;
+mod incoming;
+mod outgoing;
+mod receipt;
+mod timer;
+
+/// One CoAP endpoint.
+pub struct Endpoint {
+    config: Config,
+    entropy: Box<dyn Entropy>,
+    counters: Counters,
+    peers: Peers,
+    deduplication: Deduplication,
+    exchanges: Exchanges,
+    observations: Observations,
+    transfers: Transfers,
+    receipts: Receipts,
+    timers: BinaryHeap<Reverse<(Instant, timer::Timer)>>,
+    output: VecDeque<Output>,
+}
+
+/// Names a request that this endpoint has sent; chosen by the caller, returned with every event of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RequestId(pub u64);
+
+/// Names an observation; chosen by the caller when it asks, returned with every notification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ObservationId(pub u64);
+
+/// Names a received confirmable or non-confirmable message that still has to be settled: a request to be
+/// answered, or a notification to be acknowledged or refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Receipt(pub u64);
+
+/// What the endpoint wants done.
+#[derive(Debug)]
+pub enum Output {
+    /// Send a datagram.
+    Transmit(Transmit),
+    /// Something happened.
+    Event(Event),
+    /// Nothing more now; call `handle_timeout` at this time, if any.
+    Timeout(Option<Instant>),
+}
+
+/// How a response came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// In the acknowledgement of the request.
+    Piggybacked,
+    /// Separately, confirmable.
+    Confirmable,
+    /// Separately, non-confirmable.
+    NonConfirmable,
+}
+
+/// Why a request came to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// No answer after all retransmissions, or none in time after an empty acknowledgement.
+    Timeout,
+    /// The peer answered with a reset.
+    Reset,
+    /// The response came in blocks that do not make a whole, or are too much.
+    Incomplete,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Event {
+    /// A request that is complete (block-wise bodies joined) and new (duplicates are dealt with inside).
+    /// The caller must call [`Endpoint::respond`] or [`Endpoint::refuse`] once with the receipt.
+    Request {
+        /// Who asks.
+        peer: Peer,
+        /// To answer it with.
+        receipt: Receipt,
+        /// The request.
+        message: Message,
+    },
+    /// The response to a request of ours, complete. An exchange with an acknowledgement pending has been acknowledged.
+    Response {
+        /// Who answers.
+        peer: Peer,
+        /// The request.
+        id: RequestId,
+        /// How it came.
+        delivery: Delivery,
+        /// The response.
+        message: Message,
+    },
+    /// The peer has a request of ours and will answer later (empty acknowledgement).
+    Acknowledged {
+        /// The request.
+        id: RequestId,
+    },
+    /// A request of ours came to nothing.
+    Failed {
+        /// The request.
+        id: RequestId,
+        /// Why.
+        failure: Failure,
+    },
+    /// A fresh notification; an error code ends the observation, whose token is forgotten. If confirmable, the caller must call [`Endpoint::acknowledge`] or [`Endpoint::refuse`]
+    /// with the receipt; refused means: not acknowledged and forgotten, so that the peer sends it again.
+    Notification {
+        /// Who notifies, maybe from a new address.
+        peer: Peer,
+        /// The observation.
+        id: ObservationId,
+        /// How it came.
+        delivery: Delivery,
+        /// Set for a confirmable one that fits into one datagram. One that comes in blocks has been acknowledged with
+        /// the first: its peer sends the rest only on request, and may wait for the acknowledgement before it does.
+        receipt: Option<Receipt>,
+        /// The notification.
+        message: Message,
+    },
+}
+
+/// A request to be sent.
+#[derive(Debug)]
+pub struct Request {
+    /// The caller's name for it.
+    pub id: RequestId,
+    /// Code, options and payload; type, message id and token are the endpoint's business.
+    pub message: Message,
+    /// Set on an observe request: later messages with its token are notifications of this observation, until
+    /// [`Endpoint::forget_observation`], an error code, or a failure of the request that established it. The token of
+    /// an observation that is asked for again stays valid until the new request is answered.
+    pub observation: Option<ObservationId>,
+    /// Use this token instead of a new one (a cancel repeats its observation's, RFC 7641 section 3.6).
+    pub token: Option<Token>,
+}
+
+impl Endpoint {
+    /// An endpoint without any state.
+    pub fn new(config: Config, mut entropy: Box<dyn Entropy>) -> Self {
+        let limits = Limits {
+            transfers: config.transfers,
+            body: config.body,
+            bodies: config.transfer_bytes,
+            exponent: config.exponent(),
+        };
+        let mut seed = [0; 8];
+        entropy.fill(&mut seed);
+        Self {
+            peers: Peers::new(u64::from_ne_bytes(seed) as usize),
+            deduplication: Deduplication::new(config.remembered, config.remembered_per_peer),
+            transfers: Transfers::new(limits),
+            config,
+            entropy,
+            counters: Counters::default(),
+            exchanges: Exchanges::default(),
+            observations: Observations::default(),
+            receipts: Receipts::default(),
+            timers: BinaryHeap::new(),
+            output: VecDeque::new(),
+        }
+    }
+
+    /// Take in a datagram. Poll the output afterwards.
+    pub fn handle_datagram(&mut self, now: Instant, peer: Peer, datagram: &[u8]) {
+        self.counters.received += 1;
+        match Message::parse(datagram) {
+            Ok(message) => self.handle_message(now, peer, datagram, message),
+            Err(malformed) => {
+                self.counters.count_malformed(malformed.reason);
+                if let Some(mid) = malformed.confirmable {
+                    self.send_reset(peer, mid);
+                }
+            }
+        }
+    }
+
+    /// Let time pass. Poll the output afterwards.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.fire_timers(now);
+    }
+
+    /// Send a confirmable request; a body larger than a block goes out block by block. It ends in one
+    /// [`Event::Response`] or [`Event::Failed`]. Poll the output afterwards. Returns the token that was used.
+    pub fn request(&mut self, now: Instant, peer: Peer, request: Request) -> Token {
+        self.start_request(now, peer, request)
+    }
+
+    /// Answer a request: piggybacked if it was confirmable, non-confirmable otherwise; cached for duplicates.
+    /// The response's code, options and payload count. Poll the output afterwards.
+    ///
+    /// Without effect if the receipt has been settled or is older than 247 s: then the client has given up.
+    pub fn respond(&mut self, now: Instant, receipt: Receipt, response: Message) {
+        self.settle_request(now, receipt, response);
+    }
+
+    /// Acknowledge a confirmable notification. Poll the output afterwards.
+    pub fn acknowledge(&mut self, _now: Instant, receipt: Receipt) {
+        self.settle_notification(receipt);
+    }
+
+    /// Do not answer and forget that it came, so that a retransmission is taken as new.
+    pub fn refuse(&mut self, _now: Instant, receipt: Receipt) {
+        self.settle_refused(receipt);
+    }
+
+    /// Give up a request without an event.
+    pub fn abandon(&mut self, id: RequestId) {
+        if let Some(exchange) = self.exchanges.by_id(id).and_then(|serial| self.close(serial)) {
+            self.withdraw_observation(exchange.purpose, exchange.first_token);
+        }
+    }
+
+    /// Take up an observation that is known from before (restart), or that moved here.
+    ///
+    /// A notification on its token is delivered whichever peer it comes from. One that comes in blocks can be completed
+    /// only if [`Self::restore_observation_request`] says how to ask for the rest.
+    pub fn restore_observation(&mut self, id: ObservationId, _peer: Peer, token: Token) {
+        if let Some(previous) = self.observations.insert(id, token, None) {
+            self.observations.remove_token(previous);
+        }
+    }
+
+    /// Tell the request by which a restored observation was asked for, to fetch notifications that come in blocks.
+    pub fn restore_observation_request(&mut self, id: ObservationId, request: &Message) {
+        self.observations.set_request(id, request);
+    }
+
+    /// Forget an observation: a later notification on its token is answered with a reset.
+    pub fn forget_observation(&mut self, id: ObservationId) {
+        if let Some(serial) = self.observations.remove(id).and_then(|observation| observation.fetch) {
+            self.close(serial);
+        }
+    }
+
+    /// What to do next. Call until it returns `Timeout`.
+    pub fn poll_output(&mut self) -> Output {
+        self.output.pop_front().unwrap_or_else(|| Output::Timeout(self.next_timeout()))
+    }
+
+    /// What has happened since the start that no event tells.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// How much it remembers.
+    pub fn occupancy(&self) -> Occupancy {
+        Occupancy {
+            peers: self.peers.len(),
+            remembered: self.deduplication.len(),
+            exchanges: self.exchanges.len(),
+            observations: self.observations.len(),
+            transfers: self.transfers.len(),
+            receipts: self.receipts.len(),
+        }
+    }
+}
+
+/// How much an endpoint remembers, for gauges.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)] // the names say it
+#[non_exhaustive]
+pub struct Occupancy {
+    pub peers: usize,
+    pub remembered: usize,
+    pub exchanges: usize,
+    pub observations: usize,
+    pub transfers: usize,
+    pub receipts: usize,
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Endpoint").field("occupancy", &self.occupancy()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,114 @@
+//! Which peers something is remembered of, and the message ids given out to them.
+
+use rustc_hash::FxSeededState;
+use slab::Slab;
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use super::Peer;
+use crate::time::Instant;
+
+/// Peers get a small number while anything is remembered of them. An idle peer costs nothing.
+#[derive(Debug)]
+pub(super) struct Peers {
+    /// Seeded, since anyone can choose source ports so that their hashes collide.
+    numbers: HashMap<Peer, u32, FxSeededState>,
+    states: Slab<State>,
+}
+
+/// The message id of one message to or from one peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct MessageKey {
+    pub(super) peer: u32,
+    pub(super) mid: u16,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) peer: Peer,
+    /// Message ids remembered for deduplication, oldest first.
+    pub(super) remembered: VecDeque<u16>,
+    /// Exchanges and transfers that hold on to the number.
+    users: u32,
+    next_mid: u16,
+    /// Until when a message id of ours must not be given out again (RFC 7252 section 4.4).
+    guarded_until: Option<Instant>,
+}
+
+impl Peers {
+    pub(super) fn new(seed: usize) -> Self {
+        Self { numbers: HashMap::with_hasher(FxSeededState::with_seed(seed)), states: Slab::new() }
+    }
+
+    /// The peer's number. A new peer's message ids start at the given one.
+    pub(super) fn number(&mut self, peer: Peer, first_mid: impl FnOnce() -> u16) -> u32 {
+        *self.numbers.entry(peer).or_insert_with(|| {
+            let remembered = VecDeque::new();
+            let state = State { peer, remembered, users: 0, next_mid: first_mid(), guarded_until: None };
+            u32::try_from(self.states.insert(state)).expect("memory ends before four thousand million peers")
+        })
+    }
+
+    pub(super) fn state(&mut self, number: u32) -> &mut State {
+        &mut self.states[number as usize]
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.states.len()
+    }
+
+    /// A message id to send to the peer with. True beside it: [`Self::unguard`] must be called at the time
+    /// `now + EXCHANGE_LIFETIME`.
+    pub(super) fn next_mid(
+        &mut self,
+        number: u32,
+        now: Instant,
+        in_use: impl Fn(MessageKey) -> bool,
+    ) -> (u16, bool) {
+        let state = self.state(number);
+        let mut mid = state.next_mid;
+        // At most 65535 steps, and only if that many requests to one peer are open.
+        while in_use(MessageKey { peer: number, mid }) && mid != state.next_mid.wrapping_sub(1) {
+            mid = mid.wrapping_add(1);
+        }
+        state.next_mid = mid.wrapping_add(1);
+        let first = state.guarded_until.is_none();
+        state.guarded_until = Some(now + EXCHANGE_LIFETIME);
+        (mid, first)
+    }
+
+    /// Ends the guard of the message ids, unless more were given out since: then returns until when it lasts.
+    pub(super) fn unguard(&mut self, number: u32, now: Instant) -> Option<Instant> {
+        let state = self.state(number);
+        if let Some(until) = state.guarded_until.filter(|until| *until > now) {
+            return Some(until);
+        }
+        state.guarded_until = None;
+        self.release(number);
+        None
+    }
+
+    pub(super) fn hold(&mut self, number: u32) {
+        self.state(number).users += 1;
+    }
+
+    /// Undoes [`Self::hold`].
+    pub(super) fn let_go(&mut self, number: u32) {
+        self.state(number).users -= 1;
+        self.release(number);
+    }
+
+    /// Forgets the peer if nothing is remembered of it.
+    pub(super) fn release(&mut self, number: u32) {
+        let state = self.state(number);
+        if state.users == 0 && state.remembered.is_empty() && state.guarded_until.is_none() {
+            let peer = state.peer;
+            self.numbers.remove(&peer);
+            self.states.remove(number as usize);
+        }
+    }
+}
+
+/// From the first transmission of a confirmable message until its message id may be used again
+/// (RFC 7252 section 4.8.2).
+pub(super) const EXCHANGE_LIFETIME: Duration = Duration::from_secs(247);

@@ -1,0 +1,164 @@
+//! What goes into the server and comes out of it.
+
+use std::sync::Arc;
+
+use crate::coap::Transmit;
+use crate::coap::endpoint::Delivery;
+use crate::lwm2m::operation::{Operation, OperationName};
+use crate::lwm2m::path::Path;
+use crate::lwm2m::registration::Registration;
+use crate::time::Instant;
+
+/// An operation for a client.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Who.
+    pub endpoint: Arc<str>,
+    /// What.
+    pub operation: Operation,
+    /// Returned with every event of it and every notification of an observation it starts.
+    pub context: Arc<str>,
+    /// When it is not worth sending any more.
+    pub deadline: Option<Instant>,
+    /// Send it beside an unanswered one.
+    pub urgent: bool,
+}
+
+/// Names an event whose message is answered only once the event is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Receipt(pub u64);
+
+/// What became of an event that carried a receipt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settlement {
+    /// Its publications are stored: answer the device.
+    Accepted,
+    /// No room: do not answer, the device will send it again.
+    Refused,
+}
+
+/// A CoAP payload.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Content {
+    /// Content-Format.
+    pub format: Option<u16>,
+    /// The bytes.
+    pub payload: Vec<u8>,
+}
+
+/// Why a registration ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// By the client.
+    Deregistered,
+    /// Lifetime passed.
+    Expired,
+    /// By the operator or the gateway.
+    Removed,
+}
+
+/// How far a request has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Waits for a sleeping client.
+    Queued,
+    /// Sent.
+    Transmitted,
+    /// The client has it (empty acknowledgement).
+    Acknowledged,
+    /// Bytes done, bytes in all.
+    Transferred(u64, u64),
+}
+
+/// Why a request came to nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Failure {
+    Timeout,
+    Reset,
+    Unreachable,
+    UnknownClient,
+    Expired,
+    QueueFull,
+    Ended,
+    Invalid(String),
+}
+
+/// What a request was, as its events tell it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// Which operation.
+    pub operation: OperationName,
+    /// Where; the root for composite operations.
+    pub path: Path,
+    /// As given with the request.
+    pub context: Arc<str>,
+}
+
+/// What happened. An event with a receipt must be settled.
+#[derive(Debug)]
+#[allow(missing_docs)] // mirrors `wit/translator.wit`, interface events
+pub enum Event {
+    Registered {
+        registration: Arc<Registration>,
+        previous: Option<Arc<Registration>>,
+        receipt: Receipt,
+    },
+    Updated {
+        registration: Arc<Registration>,
+        links_changed: bool,
+        receipt: Receipt,
+    },
+    Ended {
+        registration: Arc<Registration>,
+        reason: End,
+        receipt: Option<Receipt>,
+    },
+    Answered {
+        registration: Arc<Registration>,
+        asked: Asked,
+        code: u8,
+        delivery: Delivery,
+        sequence: Option<u32>,
+        content: Content,
+        /// Location-Path, `/3303/1`.
+        location: Option<String>,
+    },
+    Notified {
+        registration: Arc<Registration>,
+        asked: Asked,
+        code: u8,
+        delivery: Delivery,
+        sequence: Option<u32>,
+        content: Content,
+        receipt: Option<Receipt>,
+    },
+    Sent {
+        registration: Arc<Registration>,
+        content: Content,
+        receipt: Receipt,
+    },
+    Progressed {
+        registration: Arc<Registration>,
+        asked: Asked,
+        stage: Stage,
+    },
+    /// `registration` is none for an unknown client.
+    Failed {
+        endpoint: Arc<str>,
+        registration: Option<Arc<Registration>>,
+        asked: Asked,
+        failure: Failure,
+    },
+}
+
+/// What the server wants done.
+#[derive(Debug)]
+pub enum Output {
+    /// Send a datagram.
+    Transmit(Transmit),
+    /// Something happened.
+    Event(Event),
+    /// Nothing more now; call `handle_timeout` at this time, if any.
+    Timeout(Option<Instant>),
+}

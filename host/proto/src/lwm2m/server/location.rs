@@ -1,0 +1,91 @@
+//! Locations and tokens, as far as they tell the shard.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::coap::Entropy;
+use crate::coap::token::Token;
+
+/// What stands behind `/rd/`: the shard and 72 random bits, base64url. Who knows it is the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Location([u8; LENGTH]);
+
+impl Location {
+    pub(super) fn new(shard: u8, entropy: &mut dyn Entropy) -> Self {
+        let mut bytes = [shard; LENGTH];
+        entropy.fill(&mut bytes[1..]);
+        Self(bytes)
+    }
+
+    /// Reads what [`Display`](fmt::Display) writes; none for anything else.
+    pub(super) fn parse(id: &[u8]) -> Option<Self> {
+        URL_SAFE_NO_PAD.decode(id).ok()?.try_into().ok().map(Self)
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&URL_SAFE_NO_PAD.encode(self.0))
+    }
+}
+
+/// The shard that gave out a location, from what stands behind `/rd/`; none if it is not a location of ours.
+pub fn shard_of_location(id: &str) -> Option<u8> {
+    Location::parse(id.as_bytes()).map(|location| location.0[0])
+}
+
+/// The shard that chose a token; none if it is not a token of ours.
+pub fn shard_of_token(token: &Token) -> Option<u8> {
+    match token.as_bytes() {
+        [shard, rest @ ..] if rest.len() == 7 => Some(*shard),
+        _ => None,
+    }
+}
+
+/// Bytes.
+const LENGTH: usize = 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Counting(u8);
+
+    impl Entropy for Counting {
+        fn fill(&mut self, buffer: &mut [u8]) {
+            for byte in buffer {
+                self.0 = self.0.wrapping_add(1);
+                *byte = self.0;
+            }
+        }
+    }
+
+    #[test]
+    fn a_location_tells_its_shard() {
+        let mut entropy = Counting(0xf0);
+        let location = Location::new(7, &mut entropy);
+        let text = location.to_string();
+        assert_eq!(Location::parse(text.as_bytes()), Some(location));
+        assert_eq!(shard_of_location(&text), Some(7));
+        assert_ne!(location, Location::new(7, &mut entropy));
+        assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)), "{text}");
+    }
+
+    #[test]
+    fn what_is_no_location_has_no_shard() {
+        let text = Location([7; LENGTH]).to_string();
+        for wrong in ["", "0", "x1Yz", &text[1..], &format!("{text}A"), &format!("{}=", &text[1..])] {
+            assert_eq!(shard_of_location(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_token_tells_its_shard() {
+        let token = |bytes: &[u8]| Token::from_slice(bytes).unwrap();
+        assert_eq!(shard_of_token(&token(&[9, 0, 0, 0, 0, 0, 0, 1])), Some(9));
+        assert_eq!(shard_of_token(&token(&[9, 0, 0, 0])), None);
+        assert_eq!(shard_of_token(&token(&[])), None);
+    }
+}

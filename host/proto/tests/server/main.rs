@@ -1,0 +1,9 @@
+//! The LwM2M server in simulated time, with scripted clients and a network in memory.
+
+mod addresses;
+mod downlink;
+mod hostile;
+mod lossy;
+mod observing;
+mod registering;
+mod sim;
