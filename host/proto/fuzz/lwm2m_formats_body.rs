@@ -12,7 +12,7 @@ use tidegate_proto::lwm2m::path::Path;
 use tidegate_proto::lwm2m::value::Sample;
 
 /// Panics if one of the promises of the formats does not hold for the input.
-pub fn run(input: &[u8]) {
+pub(crate) fn run(input: &[u8]) {
     let [choice, depth, payload @ ..] = input else {
         return;
     };
