@@ -58,7 +58,7 @@ impl Gateway {
         let mut shards = Vec::new();
         for (number, ((sockets, lane), commands)) in (0..count).zip(sockets.into_iter().zip(lanes).zip(commands)) {
             let shard = Shard {
-                config: server_config(config, number),
+                config: server_config(config, &shared, number),
                 sockets,
                 uplink: UplinkBridge::new(number, shared.clone(), lane, handles.clone()),
                 directory: Arc::clone(&shared.directory),
@@ -230,12 +230,13 @@ fn models(config: &Config) -> anyhow::Result<Models> {
     Ok(models)
 }
 
-fn server_config(config: &Config, shard: u8) -> tidegate_proto::lwm2m::server::Config {
+fn server_config(config: &Config, shared: &Shared, shard: u8) -> tidegate_proto::lwm2m::server::Config {
     tidegate_proto::lwm2m::server::Config {
         shard,
         lifetime_min: config.registration.lifetime_min,
         lifetime_max: config.registration.lifetime_max,
         awake_window: config.registration.awake_window,
+        models: Arc::clone(&shared.models),
         ..tidegate_proto::lwm2m::server::Config::default()
     }
 }

@@ -8,10 +8,18 @@ use super::{Shared, bind_context, lift};
 use crate::plugin::contract::types;
 
 /// A request with the shard of its client, or the event that says why it cannot be performed.
-pub(crate) fn resolve(shared: &Shared, slot: &str, request: types::Request) -> Result<(u8, Request), Box<Event>> {
+///
+/// `here` is the client whose event is being handled, with its shard: one that has just registered is in no directory
+/// before its registration is accepted.
+pub(crate) fn resolve(
+    shared: &Shared,
+    slot: &str,
+    here: Option<(&str, u8)>,
+    request: types::Request,
+) -> Result<(u8, Request), Box<Event>> {
     let (name, path) = lift::outline(&request.operation);
     let asked = Asked { operation: name, path, context: bind_context(slot, &request.context) };
-    let found = request.recipients.iter().find_map(|recipient| locate(shared, recipient));
+    let found = request.recipients.iter().find_map(|recipient| locate(shared, here, recipient));
     let Some((shard, endpoint)) = found else {
         let endpoint = request.recipients.first().map_or("", |of| match of {
             types::Recipient::Endpoint(name) | types::Recipient::Parameter((_, name)) => name,
@@ -26,7 +34,12 @@ pub(crate) fn resolve(shared: &Shared, slot: &str, request: types::Request) -> R
     Ok((shard, Request { endpoint, operation, context: asked.context, deadline, urgent: request.urgent }))
 }
 
-fn locate(shared: &Shared, recipient: &types::Recipient) -> Option<(u8, Arc<str>)> {
+fn locate(shared: &Shared, here: Option<(&str, u8)>, recipient: &types::Recipient) -> Option<(u8, Arc<str>)> {
+    if let (types::Recipient::Endpoint(name), Some((endpoint, shard))) = (recipient, here) {
+        if name == endpoint {
+            return Some((shard, endpoint.into()));
+        }
+    }
     let endpoint: Arc<str> = match recipient {
         types::Recipient::Endpoint(name) => name.as_str().into(),
         types::Recipient::Parameter((name, value)) => shared.directory.endpoint_by_parameter(name, value)?,

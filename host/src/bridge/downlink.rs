@@ -94,7 +94,7 @@ impl Downlink {
 
     async fn ask(&mut self, slot: usize, request: Request) {
         let name = self.shared.routing.slots()[slot].name().to_owned();
-        match address::resolve(&self.shared, &name, request) {
+        match address::resolve(&self.shared, &name, None, request) {
             Ok((shard, request)) => {
                 let Some(handle) = self.shards.get(usize::from(shard)) else { return };
                 // Waiting here is the back-pressure of downlinks: the session stops taking messages from the broker.

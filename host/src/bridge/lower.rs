@@ -2,7 +2,7 @@
 
 
 use tidegate_proto::coap::endpoint::Delivery;
-use tidegate_proto::lwm2m::format::{self, Definitions};
+use tidegate_proto::lwm2m::format::{self, Definitions, Scope};
 use tidegate_proto::lwm2m::model::Models;
 use tidegate_proto::lwm2m::operation::OperationName;
 use tidegate_proto::lwm2m::path::Path;
@@ -133,9 +133,9 @@ fn with_content<R>(
     call: impl FnOnce(types::Content<'_>) -> R,
 ) -> R {
     let definitions = Defined { models, registration };
-    let decoded = format::decode(content.format, path, &content.payload, &definitions);
-    let problem = decoded.as_ref().err().map(ToString::to_string);
-    let decoded = decoded.unwrap_or_default();
+    let scope = Scope { alternate_path: &registration.alternate_path, ..Scope::new(path, &definitions) };
+    let mut decoded = Vec::new();
+    let problem = format::decode_into(content.format, &scope, &content.payload, &mut decoded).err().map(|of| of.to_string());
     let samples: Vec<_> = decoded.iter().map(sample).collect();
     call(types::Content {
         format: content.format,

@@ -8,13 +8,13 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use tidegate_proto::lwm2m::server::{Event, Request, Settlement};
+use tidegate_proto::lwm2m::server::{self, Event, Settlement};
 
 use super::{Shared, address, fault, lower, message, split_context};
 use crate::config::OnFault;
 use crate::mqtt::{Lane, Publication, Refusal, Refused};
 use crate::net::{Clock, Command, ShardHandle, Uplink};
-use crate::plugin::contract::types::Action;
+use crate::plugin::contract::types::{Action, Request};
 use crate::plugin::{Caller, Fault};
 
 /// The bridge of one shard.
@@ -69,7 +69,7 @@ impl UplinkBridge {
                 for action in actions {
                     match action {
                         Action::Publish(message) => outcome.publications.push(message::lift(message)),
-                        Action::Perform(request) => self.ask(slot, request, outcome),
+                        Action::Perform(request) => self.ask(slot, here(event), request, outcome),
                     }
                 }
             }
@@ -78,9 +78,9 @@ impl UplinkBridge {
     }
 
     /// A request of a translator: it becomes one for a shard, or comes back to the translator as failed.
-    fn ask(&mut self, slot: usize, request: crate::plugin::contract::types::Request, outcome: &mut Outcome) {
+    fn ask(&mut self, slot: usize, here: Option<&str>, request: Request, outcome: &mut Outcome) {
         let name = self.shared.routing.slots()[slot].name().to_owned();
-        match address::resolve(&self.shared, &name, request) {
+        match address::resolve(&self.shared, &name, here.map(|endpoint| (endpoint, self.shard)), request) {
             Ok(request) => outcome.requests.push(request),
             // The answer to a failure may be published, but a translator that asks again and again is not followed.
             Err(_) if outcome.depth > 0 => tracing::warn!(translator = name, "a request made of a failed request is dropped"),
@@ -139,7 +139,7 @@ impl UplinkBridge {
 }
 
 impl Uplink for UplinkBridge {
-    fn handle(&mut self, event: &Event, requests: &mut Vec<Request>) -> Settlement {
+    fn handle(&mut self, event: &Event, requests: &mut Vec<server::Request>) -> Settlement {
         let outcome = self.translate(event);
         let settlement = self.queue(outcome.publications, event);
         if settlement == Settlement::Accepted {
@@ -171,7 +171,7 @@ impl Uplink for UplinkBridge {
 #[derive(Debug, Default)]
 struct Outcome {
     publications: Vec<Publication>,
-    requests: Vec<(u8, Request)>,
+    requests: Vec<(u8, server::Request)>,
     /// How deep in failures of its own requests a translator is.
     depth: u8,
 }
@@ -182,6 +182,14 @@ fn repeats(event: &Event) -> bool {
         Event::Registered { .. } | Event::Updated { .. } | Event::Sent { .. } => true,
         Event::Ended { receipt, .. } | Event::Notified { receipt, .. } => receipt.is_some(),
         Event::Answered { .. } | Event::Progressed { .. } | Event::Failed { .. } => false,
+    }
+}
+
+/// The client of an event that is at this shard, and will be there when the event is accepted.
+fn here(event: &Event) -> Option<&str> {
+    match event {
+        Event::Failed { .. } | Event::Ended { .. } => None,
+        event => Some(endpoint(event)),
     }
 }
 

@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tidegate_proto::coap::message::{Code, Message, MessageKind, Token, option};
+use tidegate_proto::coap::message::{Code, Kind, Message};
+use tidegate_proto::coap::option;
+use tidegate_proto::coap::token::Token;
 use tidegate_proto::lwm2m::format;
 use tidegate_proto::lwm2m::path::Path;
 use tidegate_proto::lwm2m::value::{Sample, Value};
@@ -80,25 +82,24 @@ impl Device {
     }
 
     fn take(&mut self, message: &Message) {
-        if message.kind() == MessageKind::Reset {
+        if message.kind() == Kind::Reset {
             self.observed = None;
         }
-        if message.kind() != MessageKind::Confirmable || !message.code().is_request() {
+        if message.kind() != Kind::Confirmable || !message.code().is_request() {
             return;
         }
-        let mut answer = self.answer(message);
-        answer.address(MessageKind::Acknowledgement, message.mid(), &message.token());
+        let answer = self.answer(message).into_message(Kind::Acknowledgement, message.mid(), message.token());
         if let Err(error) = self.send(&answer) {
             tracing::debug!(%error, "the simulated client cannot send");
         }
     }
 
-    fn answer(&mut self, message: &Message) -> Message {
+    fn answer(&mut self, message: &Message) -> Answer {
         let path: Option<Vec<u16>> =
             message.uri_path().map(|segment| std::str::from_utf8(segment).ok()?.parse().ok()).collect();
-        let Some(path) = path.and_then(|ids| Path::from_ids(&ids)) else { return Message::new(Code::NOT_FOUND) };
+        let Some(path) = path.and_then(|ids| Path::from_ids(&ids)) else { return Answer::of(Code::NOT_FOUND) };
         if message.code() != Code::GET {
-            return Message::new(Code::METHOD_NOT_ALLOWED);
+            return Answer::of(Code::METHOD_NOT_ALLOWED);
         }
         match message.observe() {
             Some(0) if path == DEVICE => self.observed = Some((message.token(), 0)),
@@ -107,21 +108,21 @@ impl Device {
         }
         let samples: Vec<Sample<'_>> = self.samples().into_iter().filter(|of| of.path.starts_with(&path)).collect();
         if samples.is_empty() {
-            return Message::new(Code::NOT_FOUND);
+            return Answer::of(Code::NOT_FOUND);
         }
         // As a deployed client does it: a read is answered in TLV, an observation in SenML JSON.
         let format = if message.observe().is_some() { format::SENML_JSON } else { format::TLV };
-        let answer = self.content(format, path, &samples);
-        if message.observe() == Some(0) { answer.with_uint(option::OBSERVE, 0) } else { answer }
+        let answer = content(format, path, &samples);
+        Answer { sequence: message.observe().filter(|observe| *observe == 0), ..answer }
     }
 
     fn notify(&mut self) {
         self.battery = if self.battery <= 1 { 100 } else { self.battery - 1 };
         let Some((token, number)) = self.observed else { return };
         self.observed = Some((token, number + 1));
-        let mut message = self.content(format::SENML_JSON, DEVICE, &self.samples()).with_uint(option::OBSERVE, number + 1);
+        let answer = content(format::SENML_JSON, DEVICE, &self.samples());
         self.mid = self.mid.wrapping_add(1);
-        message.address(MessageKind::NonConfirmable, self.mid, &token);
+        let message = Answer { sequence: Some(number + 1), ..answer }.into_message(Kind::NonConfirmable, self.mid, token);
         if let Err(error) = self.send(&message) {
             tracing::debug!(%error, "the simulated client cannot notify");
         }
@@ -144,29 +145,52 @@ impl Device {
         values.into_iter().map(sample).collect()
     }
 
-    fn content(&self, format: u16, path: Path, samples: &[Sample<'_>]) -> Message {
-        match format::encode(format, path, samples, &()) {
-            Ok(payload) => Message::new(Code::CONTENT).with_uint(option::CONTENT_FORMAT, format.into()).with_payload(payload),
-            Err(_) => Message::new(Code::NOT_FOUND),
-        }
-    }
-
     fn send(&self, message: &Message) -> io::Result<()> {
         self.socket.send(&message.to_bytes()).map(|_| ())
     }
 }
 
+/// A response before it has a type, a message id and a token.
+struct Answer {
+    code: Code,
+    sequence: Option<u32>,
+    format: Option<u16>,
+    payload: Vec<u8>,
+}
+
+impl Answer {
+    fn of(code: Code) -> Self {
+        Self { code, sequence: None, format: None, payload: Vec::new() }
+    }
+
+    fn into_message(self, kind: Kind, mid: u16, token: Token) -> Message {
+        let mut message = Message::new(kind, self.code, mid).with_token(token);
+        if let Some(sequence) = self.sequence {
+            message = message.with_option_uint(option::OBSERVE, sequence);
+        }
+        if let Some(format) = self.format {
+            message = message.with_option_uint(option::CONTENT_FORMAT, format.into());
+        }
+        message.with_payload(self.payload)
+    }
+}
+
+fn content(format: u16, path: Path, samples: &[Sample<'_>]) -> Answer {
+    match format::encode(format, path, samples, &()) {
+        Ok(payload) => Answer { format: Some(format), payload, ..Answer::of(Code::CONTENT) },
+        Err(_) => Answer::of(Code::NOT_FOUND),
+    }
+}
+
 fn registration(endpoint: &str) -> Message {
-    let mut message = Message::new(Code::POST)
-        .with_option(option::URI_PATH, "rd")
-        .with_uint(option::CONTENT_FORMAT, format::LINK_FORMAT.into())
-        .with_option(option::URI_QUERY, format!("ep={endpoint}"))
-        .with_option(option::URI_QUERY, "lwm2m=1.1")
-        .with_option(option::URI_QUERY, "b=U")
-        .with_option(option::URI_QUERY, "lt=300")
-        .with_payload(r#"</>;rt="oma.lwm2m";ct=110,</1>;ver=1.1,</1/0>,</2/0>,</3/0>"#);
-    message.address(MessageKind::Confirmable, 1, &Token::new(b"demo"));
-    message
+    Message::new(Kind::Confirmable, Code::POST, 1)
+        .with_path_segment("rd")
+        .with_option_uint(option::CONTENT_FORMAT, format::LINK_FORMAT.into())
+        .with_query(&format!("ep={endpoint}"))
+        .with_query("lwm2m=1.1")
+        .with_query("b=U")
+        .with_query("lt=300")
+        .with_payload(br#"</>;rt="oma.lwm2m";ct=110,</1>;ver=1.1,</1/0>,</2/0>,</3/0>"#.to_vec())
 }
 
 const DEVICE: Path = Path::new([3, 0]);

@@ -67,6 +67,7 @@ impl ShardHandle {
 }
 
 /// What a shard is made of, before its thread starts.
+#[derive(Debug)]
 pub struct Shard<U> {
     /// Limits, and the shard's number.
     pub config: Config,

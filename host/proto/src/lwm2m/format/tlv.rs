@@ -1,7 +1,7 @@
 //! TLV (core 1.2.1 section 7.4.3).
 //!
 //! TLV names object instances, resources and resource instances, but no object, and a client may begin at any of these
-//! levels. What it leaves out comes from the request path; section "Paths" of [`decode`] says what happens where the
+//! levels. What it leaves out comes from the request path; section "Paths" of `decode` says what happens where the
 //! two disagree.
 
 use std::borrow::Cow;
