@@ -26,8 +26,8 @@ impl Mosquitto {
         let mut last = None;
         for _ in 0..ATTEMPTS {
             match Self::start_on(program, port::free()?) {
-                Ok(broker) => return Ok(broker),
-                Err(error) => last = Some(error),
+                Err(error) if error.to_string().contains("in use") => last = Some(error),
+                outcome => return outcome,
             }
         }
         Err(last.context("no attempt was made")?)
@@ -42,7 +42,7 @@ impl Mosquitto {
         let folder = TempDir::new()?;
         let configuration = folder.path().join("mosquitto.conf");
         let text = format!(
-            "listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nlog_dest stdout\nset_tcp_nodelay true\n\
+            "listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nlog_dest stderr\nset_tcp_nodelay true\n\
              max_queued_messages 0\n"
         );
         std::fs::write(&configuration, text)?;
