@@ -47,5 +47,4 @@ const TABLE: &[(&str, Deviation)] = &[
     ("reg-auth-denied", NotApplicable("needs an authenticator of EMQX")),
     ("reg-authz-denied", NotApplicable("needs an access control list of EMQX")),
     ("reg-open-fail", NotApplicable("needs a session lock of EMQX")),
-    ("reg-hook-error", NotApplicable("needs a hook of EMQX")),
 ];

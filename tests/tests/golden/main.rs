@@ -19,7 +19,7 @@ use bench::Bench;
 use case::Case;
 use deviations::Deviation;
 use replay::Replay;
-use tidegate_tests::{Application, Broker, Mosquitto, MqttVersion, Setup, skipped};
+use tidegate_tests::{Application, Broker, Mosquitto, MqttVersion, Setup, report, skipped};
 
 #[test]
 fn the_gateway_follows_the_recorded_cases() -> Result<()> {
@@ -31,14 +31,14 @@ fn the_gateway_follows_the_recorded_cases() -> Result<()> {
     let cases: Vec<Case> = serde_json::from_slice(&std::fs::read(&file)?).context("reading the cases")?;
     let unknown: Vec<_> =
         deviations::names().filter(|name| !cases.iter().any(|case| case.name == *name)).collect();
-    let mut report = Report::default();
-    report.stale.extend(unknown.into_iter().map(|name| format!("{name}: there is no such case")));
+    let mut tally = Tally::default();
+    tally.stale.extend(unknown.into_iter().map(|name| format!("{name}: there is no such case")));
     let broker = Mosquitto::start()?;
     let application = Application::connect(broker.port(), MqttVersion::V5)?;
     for (setup, cases) in groups(&cases, Broker::On(broker.port())) {
-        replay_group(&setup, &cases, &application, &mut report)?;
+        replay_group(&setup, &cases, &application, &mut tally)?;
     }
-    report.conclude()
+    tally.conclude()
 }
 
 /// The cases to replay, together with others of the same configuration: one gateway serves them in turn.
@@ -56,20 +56,15 @@ fn groups(cases: &[Case], broker: Broker) -> Vec<(Setup, Vec<&Case>)> {
     groups.into_values().collect()
 }
 
-fn replay_group(
-    setup: &Setup,
-    cases: &[&Case],
-    application: &Application,
-    report: &mut Report,
-) -> Result<()> {
+fn replay_group(setup: &Setup, cases: &[&Case], application: &Application, tally: &mut Tally) -> Result<()> {
     let mut bench = Bench::start(setup, application)?;
     // Ports in use stay in use: the gateway remembers the message IDs that came from them.
     let mut sockets = Vec::new();
     for case in cases {
         let deviation = deviations::of(&case.name);
-        report.notes.extend(deviation.map(|deviation| format!("{}: {}", case.name, deviation.reason())));
+        tally.notes.extend(deviation.map(|deviation| format!("{}: {}", case.name, deviation.reason())));
         if let Some(Deviation::NotApplicable(_)) = deviation {
-            report.count(case, Verdict::NotApplicable);
+            tally.count(case, Verdict::NotApplicable);
             continue;
         }
         let addressed = match deviation {
@@ -78,7 +73,7 @@ fn replay_group(
         };
         let (outcome, peers) = Replay::new(&mut bench, case, addressed).run();
         sockets.extend(peers);
-        report.judge(case, deviation, outcome);
+        tally.judge(case, deviation, outcome);
     }
     let status = bench.gateway.terminate()?;
     if !status.success() {
@@ -97,14 +92,14 @@ enum Verdict {
 
 /// What became of the cases.
 #[derive(Default)]
-struct Report {
+struct Tally {
     counts: BTreeMap<(String, String), [usize; 4]>,
     notes: Vec<String>,
     failures: Vec<String>,
     stale: Vec<String>,
 }
 
-impl Report {
+impl Tally {
     fn judge(&mut self, case: &Case, deviation: Option<&Deviation>, outcome: Result<()>) {
         let verdict = match (deviation, outcome) {
             (None, Ok(())) => Verdict::Passed,
@@ -128,17 +123,14 @@ impl Report {
     }
 
     fn conclude(self) -> Result<()> {
-        println!(
-            "{:<14}{:<10}{:>8}{:>10}{:>16}{:>8}",
-            "kind", "class", "passed", "deviates", "not applicable", "failed"
-        );
+        report(&row("kind", "class", ["passed", "deviates", "not applicable", "failed"]));
         let mut sums = [0; 4];
         for ((kind, class), counts) in &self.counts {
-            print_counts(kind, class, *counts);
+            report(&row(kind, class, counts.map(|count| count.to_string())));
             sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
         }
-        print_counts("all", "", sums);
-        self.notes.iter().for_each(|note| println!("{note}"));
+        report(&row("all", "", sums.map(|sum| sum.to_string())));
+        self.notes.iter().for_each(|note| report(note));
         let wrong = [self.stale, self.failures].concat();
         match wrong.len() {
             0 => Ok(()),
@@ -147,8 +139,12 @@ impl Report {
     }
 }
 
-fn print_counts(kind: &str, class: &str, [passed, deviates, not_applicable, failed]: [usize; 4]) {
-    println!("{kind:<14}{class:<10}{passed:>8}{deviates:>10}{not_applicable:>16}{failed:>8}");
+fn row<T: std::fmt::Display>(
+    kind: &str,
+    class: &str,
+    [passed, deviates, not_applicable, failed]: [T; 4],
+) -> String {
+    format!("{kind:<14}{class:<10}{passed:>8}{deviates:>10}{not_applicable:>16}{failed:>8}")
 }
 
 fn shared() -> PathBuf {
