@@ -204,3 +204,38 @@ fn senml(path: &str, resources: &[(Path, Value)]) -> Json {
     });
     Json::Array(records.collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(value: &str) -> Value {
+        Value::Text(value.to_owned())
+    }
+
+    #[test]
+    fn tlv_is_what_wakaama_sends() {
+        let resources = [([3, 0, 3], text("1.0")), ([3, 0, 9], Value::Integer(100))];
+        assert_eq!(tlv("/3/0", &resources), b"\xc3\x031.0\xc1\x09\x64");
+        assert_eq!(tlv("/3", &resources), b"\x08\x00\x08\xc3\x031.0\xc1\x09\x64");
+        assert_eq!(
+            tlv("/3/0/0", &[([3, 0, 0], text("Open Mobile Alliance"))]),
+            b"\xc8\x00\x14Open Mobile Alliance"
+        );
+    }
+
+    #[test]
+    fn senml_is_what_wakaama_sends() {
+        let resources = [([3, 0, 3], text("1.0")), ([3, 0, 9], Value::Integer(100))];
+        let expected = json!([{ "bn": "/3/0/", "n": "3", "vs": "1.0" }, { "n": "9", "v": 100 }]);
+        assert_eq!(senml("/3/0", &resources), expected);
+        assert_eq!(senml("/3/0/3", &resources[..1]), json!([{ "bn": "/3/0/3", "vs": "1.0" }]));
+    }
+
+    #[test]
+    fn a_written_record_is_read_with_short_and_long_ids_and_lengths() {
+        assert_eq!(tlv_value(b"\xc3\x031.0"), Some(&b"1.0"[..]));
+        assert_eq!(tlv_value(b"\xe8\x16\x44\x0812345678"), Some(&b"12345678"[..]));
+        assert_eq!(tlv_value(b"\xc8\x03"), None);
+    }
+}

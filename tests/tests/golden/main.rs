@@ -131,6 +131,9 @@ impl Tally {
         }
         report(&row("all", "", sums.map(|sum| sum.to_string())));
         self.notes.iter().for_each(|note| report(note));
+        if sums == [0; 4] {
+            bail!("no case was chosen");
+        }
         let wrong = [self.stale, self.failures].concat();
         match wrong.len() {
             0 => Ok(()),
