@@ -36,6 +36,8 @@ pub struct Setup {
     pub broker: Broker,
     /// `[mqtt] version`: 4 or 5.
     pub version: u8,
+    /// `[coap] shards`; 0: as many as there are cores.
+    pub shards: u8,
     /// `[translator.settings]`.
     pub settings: Json,
     /// `[registration]`.
@@ -48,6 +50,7 @@ impl Setup {
         Self {
             broker,
             version: 5,
+            shards: 0,
             settings: json!({ "compatibility": compatibility }),
             registration: json!({}),
         }
@@ -59,7 +62,7 @@ impl Setup {
             Broker::Embedded => "embedded".to_owned(),
         };
         let configuration = json!({
-            "coap": { "listen": [format!("127.0.0.1:{coap}")] },
+            "coap": { "listen": [format!("127.0.0.1:{coap}")], "shards": self.shards },
             "mqtt": {
                 "broker": broker,
                 "version": self.version,
