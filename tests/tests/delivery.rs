@@ -71,6 +71,21 @@ fn what_is_acknowledged_while_the_broker_is_away_is_published_when_it_is_back() 
 }
 
 #[test]
+fn the_gateway_may_start_before_its_broker() -> Result<()> {
+    let broker = Mosquitto::start()?;
+    let relay = Relay::start(broker.port())?;
+    relay.cut();
+    let gateway = Gateway::start(&setup(Broker::On(relay.port())))?;
+    let application = Application::connect(broker.port(), MqttVersion::V5)?;
+    let mut device = Device::new(gateway.coap(), "sensor")?;
+    device.register()?;
+    relay.mend();
+    let register = application.of_type("register")?;
+    ensure!(register["data"]["ep"] == "sensor", "{register}");
+    Ok(())
+}
+
+#[test]
 fn a_command_is_obeyed_by_the_device_it_names_and_by_no_other() -> Result<()> {
     let (_broker, gateway, application) = stage()?;
     let mut one = Device::new(gateway.coap(), "one")?;
