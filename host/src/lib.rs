@@ -1,1 +1,13 @@
-//! Tidegate.
+//! Tidegate: a programmable LwM2M gateway.
+//!
+//! ARCHITECTURE.md in the repository shows the way of a notification through these modules.
+
+pub mod app;
+pub mod bridge;
+pub mod cli;
+pub mod config;
+pub mod demo;
+pub mod log;
+pub mod mqtt;
+pub mod net;
+pub mod plugin;

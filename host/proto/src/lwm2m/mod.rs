@@ -4,7 +4,6 @@ pub mod format;
 pub mod model;
 pub mod operation;
 pub mod path;
-pub mod queue;
 pub mod registration;
 pub mod server;
 pub mod value;

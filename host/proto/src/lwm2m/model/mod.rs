@@ -1,1 +1,188 @@
-//! to be written
+//! Object definitions: which resources an object has, and of which type (core 1.2.1 appendix D).
+//!
+//! [`Models`] is filled when the gateway starts, or when the operator's folder of definitions changes, and then shared
+//! without being changed. The bridge asks it for the type of each resource that a payload names, in the version of the
+//! object that the client registered.
+
+mod built_in;
+mod xml;
+
+use std::borrow::Cow;
+
+use rustc_hash::FxHashMap;
+
+use super::format::Definitions;
+use super::value::Kind;
+
+pub use self::xml::Error;
+
+/// The object definitions that are known; of an object there may be several versions.
+#[derive(Clone, Debug, Default)]
+pub struct Models {
+    /// The versions of each object, lowest first.
+    objects: FxHashMap<u16, Vec<Definition>>,
+}
+
+impl Models {
+    /// The core objects 0 to 7 and the objects of the IPSO starter and expansion packs (3200 to 3203, 3300 to 3350).
+    pub fn built_in() -> Self {
+        let mut models = Self::default();
+        built_in::definitions().for_each(|definition| models.insert(definition));
+        models
+    }
+
+    /// Reads a definition in the XML of the OMA registry and adds it as [`insert`](Self::insert) does. `name` is what
+    /// errors call it.
+    ///
+    /// # Errors
+    /// See [`Definition::from_xml`].
+    pub fn load_xml(&mut self, name: &str, text: &str) -> Result<(), Error> {
+        self.insert(Definition::from_xml(name, text)?);
+        Ok(())
+    }
+
+    /// Adds a definition. It replaces one of the same object in the same version.
+    pub fn insert(&mut self, definition: Definition) {
+        let versions = self.objects.entry(definition.object).or_default();
+        match versions.binary_search_by_key(&definition.version, |other| other.version) {
+            Ok(place) => versions[place] = definition,
+            Err(place) => versions.insert(place, definition),
+        }
+    }
+
+    /// The definition of an object in the version that a client has registered, such as `1.1`. If there is none of that
+    /// version, it is that of the nearest lower one, else the nearest higher one. A client that gives no version, or
+    /// none that can be read, gets the highest.
+    pub fn definition(&self, object: u16, version: Option<&str>) -> Option<&Definition> {
+        let versions = self.objects.get(&object)?;
+        let Some(version) = version.and_then(|version| version.parse().ok()) else {
+            return versions.last();
+        };
+        let above = versions.partition_point(|definition| definition.version <= version);
+        versions.get(above.saturating_sub(1))
+    }
+
+    /// The type of a resource in the version of its object that [`definition`](Self::definition) names.
+    pub fn kind(&self, object: u16, version: Option<&str>, resource: u16) -> Option<Kind> {
+        self.definition(object, version)?.resource(resource)?.kind
+    }
+
+    /// All definitions, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = &Definition> {
+        self.objects.values().flatten()
+    }
+}
+
+/// The types of the highest version of each object.
+impl Definitions for Models {
+    fn kind(&self, object: u16, resource: u16) -> Option<Kind> {
+        self.kind(object, None, resource)
+    }
+}
+
+/// One version of one object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Definition {
+    /// Object id.
+    pub object: u16,
+    /// Object version.
+    pub version: Version,
+    /// Such as `Device`.
+    pub name: Cow<'static, str>,
+    /// Whether there may be several instances.
+    pub multiple: bool,
+    /// Whether every client has it.
+    pub mandatory: bool,
+    /// In ascending order of their ids, each of which is there once.
+    resources: Vec<Resource>,
+}
+
+impl Definition {
+    /// Reads the XML of the OMA registry. `name` is what errors call it.
+    ///
+    /// # Errors
+    /// If the text is no such XML: it is larger than 4 MiB, is not well-formed, has a document type declaration, lacks
+    /// an id, or says what the schema does not allow.
+    pub fn from_xml(name: &str, text: &str) -> Result<Self, Error> {
+        xml::read(name, text)
+    }
+
+    /// A resource by its id.
+    pub fn resource(&self, id: u16) -> Option<&Resource> {
+        let place = self.resources.binary_search_by_key(&id, |resource| resource.id).ok()?;
+        self.resources.get(place)
+    }
+
+    /// The resources, in ascending order of their ids.
+    pub fn resources(&self) -> &[Resource] {
+        &self.resources
+    }
+}
+
+/// The definition of a resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resource {
+    /// Resource id.
+    pub id: u16,
+    /// Such as `Manufacturer`.
+    pub name: Cow<'static, str>,
+    /// What a server may do with it.
+    pub operations: Operations,
+    /// Whether it has resource instances.
+    pub multiple: bool,
+    /// Whether every instance of the object has it.
+    pub mandatory: bool,
+    /// The type of its value; none if the definition names none though the resource is not executable.
+    pub kind: Option<Kind>,
+    /// The unit of its value, in the words of the definition; empty if it has none.
+    pub units: Cow<'static, str>,
+}
+
+/// What a server may do with a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operations {
+    /// Execute.
+    E,
+    /// Nothing: it is for the bootstrap server.
+    None,
+    /// Read.
+    R,
+    /// Read and write.
+    RW,
+    /// Write.
+    W,
+}
+
+/// The version of an object: major, minor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version(pub u16, pub u16);
+
+impl Version {
+    /// What an object has that gives no version (core 1.2.1 section 7.2.2).
+    pub const INITIAL: Self = Self(1, 0);
+}
+
+impl std::str::FromStr for Version {
+    type Err = VersionError;
+
+    /// Reads `1.1`; also `1`, which is 1.0.
+    fn from_str(text: &str) -> Result<Self, VersionError> {
+        let (major, minor) = text.split_once('.').unwrap_or((text, "0"));
+        let id = |text| super::path::parse_id(text).ok_or(VersionError);
+        Ok(Self(id(major)?, id(minor)?))
+    }
+}
+
+impl std::fmt::Display for Version {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.0, self.1)
+    }
+}
+
+/// A text is not an object version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an object version is two numbers with a point between, such as `1.1`")]
+pub struct VersionError;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,53 @@
+//! The object definitions in the box.
+//!
+//! The facts (ids, names, types, operations) are those of the public OMA registry as of February 2024, in the current
+//! version of each object. A script has turned its XML into the two tables; the tests compare them with the registry
+//! where it is at hand. To bring them up to date, change the lines that the test names.
+
+mod ipso;
+mod oma;
+
+use std::borrow::Cow;
+
+use super::{Definition, Operations, Resource, Version};
+use crate::lwm2m::value::Kind;
+
+/// All of them.
+pub(super) fn definitions() -> impl Iterator<Item = Definition> {
+    let oma = oma::OBJECTS.iter().map(|(head, rows)| {
+        head.definition(rows.iter().map(|&(mandatory, row)| row.resource(mandatory)).collect())
+    });
+    let ipso = ipso::OBJECTS.iter().map(|(head, mandatory, optional)| {
+        let resource = |id: u16, is_mandatory| {
+            let place = ipso::RESOURCES.binary_search_by_key(&id, |row| row.0);
+            ipso::RESOURCES[place.expect("each id of an object is in the table")].resource(is_mandatory)
+        };
+        let mandatory = mandatory.iter().map(|&id| resource(id, true));
+        let mut resources: Vec<_> = mandatory.chain(optional.iter().map(|&id| resource(id, false))).collect();
+        resources.sort_by_key(|resource| resource.id);
+        head.definition(resources)
+    });
+    oma.chain(ipso)
+}
+
+/// An object: id, version, name, may have several instances, is on every client.
+struct Head(u16, Version, &'static str, bool, bool);
+
+impl Head {
+    fn definition(&self, resources: Vec<Resource>) -> Definition {
+        let &Self(object, version, name, multiple, mandatory) = self;
+        Definition { object, version, name: Cow::Borrowed(name), multiple, mandatory, resources }
+    }
+}
+
+/// A resource: id, name, operations, may have several instances, type, units.
+#[derive(Clone, Copy)]
+struct Row(u16, &'static str, Operations, bool, Option<Kind>, &'static str);
+
+impl Row {
+    fn resource(self, mandatory: bool) -> Resource {
+        let Self(id, name, operations, multiple, kind, units) = self;
+        let (name, units) = (Cow::Borrowed(name), Cow::Borrowed(units));
+        Resource { id, name, operations, multiple, mandatory, kind, units }
+    }
+}

@@ -1,0 +1,40 @@
+//! Finds the client of a translator's request.
+
+use std::sync::Arc;
+
+use tidegate_proto::lwm2m::server::{Asked, Event, Failure, Request};
+
+use super::{Shared, bind_context, lift};
+use crate::plugin::contract::types;
+
+/// A request with the shard of its client, or the event that says why it cannot be performed.
+pub(crate) fn resolve(shared: &Shared, slot: &str, request: types::Request) -> Result<(u8, Request), Box<Event>> {
+    let (name, path) = lift::outline(&request.operation);
+    let asked = Asked { operation: name, path, context: bind_context(slot, &request.context) };
+    let found = request.recipients.iter().find_map(|recipient| locate(shared, recipient));
+    let Some((shard, endpoint)) = found else {
+        let endpoint = request.recipients.first().map_or("", |of| match of {
+            types::Recipient::Endpoint(name) | types::Recipient::Parameter((_, name)) => name,
+        });
+        return Err(failed(endpoint.into(), asked, Failure::UnknownClient));
+    };
+    let operation = match lift::operation(request.operation) {
+        Ok(operation) => operation,
+        Err(reason) => return Err(failed(endpoint, asked, Failure::Invalid(reason))),
+    };
+    let deadline = request.expiry.map(|seconds| shared.clock.now() + std::time::Duration::from_secs(seconds.into()));
+    Ok((shard, Request { endpoint, operation, context: asked.context, deadline, urgent: request.urgent }))
+}
+
+fn locate(shared: &Shared, recipient: &types::Recipient) -> Option<(u8, Arc<str>)> {
+    let endpoint: Arc<str> = match recipient {
+        types::Recipient::Endpoint(name) => name.as_str().into(),
+        types::Recipient::Parameter((name, value)) => shared.directory.endpoint_by_parameter(name, value)?,
+    };
+    let shard = shared.directory.shard(&endpoint)?;
+    Some((shard, endpoint))
+}
+
+fn failed(endpoint: Arc<str>, asked: Asked, failure: Failure) -> Box<Event> {
+    Box::new(Event::Failed { endpoint, registration: None, asked, failure })
+}

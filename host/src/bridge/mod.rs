@@ -1,0 +1,67 @@
+//! Between clients and MQTT: the only place that knows events, translators and publications.
+//!
+//! [`uplink`] runs on each shard's thread and implements [`net::Uplink`](crate::net::Uplink); [`downlink`] is one
+//! thread that MQTT messages go through. [`lower`] turns what `proto` says into the contract's words, [`lift`] what a
+//! translator says into `proto`'s; [`address`] finds the client of a request; [`fault`] tells what a translator could
+//! not do. `app` builds them.
+
+mod address;
+pub mod downlink;
+mod fault;
+mod lift;
+mod lower;
+mod route;
+pub mod uplink;
+
+use std::sync::Arc;
+
+pub use downlink::Downlink;
+pub use fault::Faults;
+pub use route::Routing;
+use tidegate_proto::lwm2m::model::Models;
+pub use uplink::UplinkBridge;
+
+use crate::net::{Clock, Directory};
+
+/// What both directions share.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// Who is where.
+    pub directory: Arc<Directory>,
+    /// Object definitions.
+    pub models: Arc<Models>,
+    /// Which translators serve whom.
+    pub routing: Arc<Routing>,
+    /// Where translators' failures are told.
+    pub faults: Arc<Faults>,
+    /// Time.
+    pub clock: Clock,
+}
+
+/// Joins the name of a slot and its translator's context, so that an answer finds its way back, also after a restart.
+pub(crate) fn bind_context(slot: &str, context: &str) -> Arc<str> {
+    let mut bound = String::with_capacity(slot.len() + 1 + context.len());
+    bound.push_str(slot);
+    bound.push(SEPARATOR);
+    bound.push_str(context);
+    bound.into()
+}
+
+/// The slot's name and the translator's context.
+pub(crate) fn split_context(bound: &str) -> (&str, &str) {
+    bound.split_once(SEPARATOR).unwrap_or(("", bound))
+}
+
+/// Cannot be part of a slot's name.
+const SEPARATOR: char = '\0';
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_context_comes_back_untouched_also_with_separators_in_it() {
+        assert_eq!(split_context(&bind_context("emqx", "a\0b")), ("emqx", "a\0b"));
+        assert_eq!(split_context(&bind_context("emqx", "")), ("emqx", ""));
+    }
+}

@@ -1,0 +1,203 @@
+//! From events to publications, on the thread of the shard.
+//!
+//! 1. the slots that the event concerns: by its context for what was asked, by the routes else;
+//! 2. one call into each translator;
+//! 3. its publications go into the shard's lane, all or none;
+//! 4. its requests go to the shards of their clients.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tidegate_proto::lwm2m::server::{Event, Request, Settlement};
+
+use super::{Shared, address, fault, lower, split_context};
+use crate::config::OnFault;
+use crate::mqtt::{Lane, Publication};
+use crate::net::{Clock, Command, ShardHandle, Uplink};
+use crate::plugin::contract::types::Action;
+use crate::plugin::{Caller, Fault};
+
+/// The bridge of one shard.
+#[derive(Debug)]
+pub struct UplinkBridge {
+    shard: u8,
+    shared: Shared,
+    /// One for each slot, in the order of the routing.
+    callers: Vec<Caller>,
+    lane: Lane,
+    shards: Vec<ShardHandle>,
+    /// Publications of events that no device would repeat, waiting for room.
+    backlog: VecDeque<Vec<Publication>>,
+    /// Publications that found no room at all.
+    dropped: u64,
+}
+
+impl UplinkBridge {
+    /// For a shard of this number. `shards` are all shards, by number.
+    pub fn new(shard: u8, shared: Shared, lane: Lane, shards: Vec<ShardHandle>) -> Self {
+        let callers = shared.routing.slots().iter().map(|slot| Caller::new(Arc::clone(slot))).collect();
+        Self { shard, shared, callers, lane, shards, backlog: VecDeque::new(), dropped: 0 }
+    }
+
+    /// Call the translators that an event concerns.
+    fn translate(&mut self, event: &Event) -> Outcome {
+        let mut outcome = Outcome::default();
+        let routing = Arc::clone(&self.shared.routing);
+        let (by_context, by_route);
+        let slots: &[usize] = match context(event) {
+            Some(context) => {
+                by_context = routing.slot_named(split_context(context).0);
+                by_context.as_slice()
+            }
+            None => {
+                by_route = routing.slots_for(endpoint(event));
+                by_route
+            }
+        };
+        for &slot in slots {
+            self.call(slot, event, &mut outcome);
+        }
+        outcome
+    }
+
+    fn call(&mut self, slot: usize, event: &Event, outcome: &mut Outcome) {
+        let received = Clock::timestamp();
+        let caller = &mut self.callers[slot];
+        let result = lower::with_event(event, &self.shared.models, received, |event| caller.uplink(event));
+        match result {
+            Ok(actions) => {
+                for action in actions {
+                    match action {
+                        Action::Publish(message) => outcome.publications.push(message.into()),
+                        Action::Perform(request) => self.ask(slot, request, outcome),
+                    }
+                }
+            }
+            Err(fault) => self.fail(slot, event, &fault, outcome),
+        }
+    }
+
+    /// A request of a translator: it becomes one for a shard, or comes back to the translator as failed.
+    fn ask(&mut self, slot: usize, request: crate::plugin::contract::types::Request, outcome: &mut Outcome) {
+        let name = self.shared.routing.slots()[slot].name().to_owned();
+        match address::resolve(&self.shared, &name, request) {
+            Ok(request) => outcome.requests.push(request),
+            // The answer to a failure may be published, but a translator that asks again and again is not followed.
+            Err(_) if outcome.depth > 0 => tracing::warn!(translator = name, "a request made of a failed request is dropped"),
+            Err(event) => {
+                outcome.depth += 1;
+                self.call(slot, &event, outcome);
+                outcome.depth -= 1;
+            }
+        }
+    }
+
+    fn fail(&self, slot: usize, event: &Event, fault: &Fault, outcome: &mut Outcome) {
+        let slot = &self.shared.routing.slots()[slot];
+        outcome.publications.extend(self.shared.faults.tell(slot.name(), "uplink", endpoint(event), fault));
+        if slot.on_fault() == OnFault::Raw {
+            outcome.publications.extend(fault::raw(event, &self.shared.models));
+        }
+    }
+
+    /// Queue publications: whether there was room for them.
+    fn queue(&mut self, publications: Vec<Publication>, event: &Event) -> Settlement {
+        if publications.is_empty() {
+            return Settlement::Accepted;
+        }
+        // What waits goes first, so that a client's messages keep their order.
+        let publications = if self.flush() {
+            match self.lane.offer(publications) {
+                Ok(()) => return Settlement::Accepted,
+                Err(full) => full.0,
+            }
+        } else {
+            publications
+        };
+        if repeats(event) {
+            return Settlement::Refused;
+        }
+        if self.backlog.len() < BACKLOG && !matches!(event, Event::Notified { .. }) {
+            self.backlog.push_back(publications);
+        } else {
+            self.dropped += 1;
+            if self.dropped.is_power_of_two() {
+                tracing::warn!(shard = self.shard, dropped = self.dropped, "no room for MQTT messages: is the broker away?");
+            }
+        }
+        Settlement::Accepted
+    }
+}
+
+impl Uplink for UplinkBridge {
+    fn handle(&mut self, event: &Event, requests: &mut Vec<Request>) -> Settlement {
+        let outcome = self.translate(event);
+        let settlement = self.queue(outcome.publications, event);
+        if settlement == Settlement::Accepted {
+            for (shard, request) in outcome.requests {
+                if shard == self.shard {
+                    requests.push(request);
+                } else if let Some(handle) = self.shards.get(usize::from(shard)) {
+                    if handle.send(Command::Perform(request)).is_err() {
+                        tracing::warn!(shard, "a request is lost: the client's shard is busy");
+                    }
+                }
+            }
+        }
+        settlement
+    }
+
+    fn flush(&mut self) -> bool {
+        while let Some(publications) = self.backlog.pop_front() {
+            if let Err(full) = self.lane.offer(publications) {
+                self.backlog.push_front(full.0);
+                return false;
+            }
+        }
+        true
+    }
+}
+
+/// What translators made of an event.
+#[derive(Debug, Default)]
+struct Outcome {
+    publications: Vec<Publication>,
+    requests: Vec<(u8, Request)>,
+    /// How deep in failures of its own requests a translator is.
+    depth: u8,
+}
+
+/// Whether the device sends it again when it is not answered.
+fn repeats(event: &Event) -> bool {
+    match event {
+        Event::Registered { .. } | Event::Updated { .. } | Event::Sent { .. } => true,
+        Event::Ended { receipt, .. } | Event::Notified { receipt, .. } => receipt.is_some(),
+        Event::Answered { .. } | Event::Progressed { .. } | Event::Failed { .. } => false,
+    }
+}
+
+fn context(event: &Event) -> Option<&str> {
+    match event {
+        Event::Answered { asked, .. }
+        | Event::Notified { asked, .. }
+        | Event::Progressed { asked, .. }
+        | Event::Failed { asked, .. } => Some(&asked.context),
+        _ => None,
+    }
+}
+
+fn endpoint(event: &Event) -> &str {
+    match event {
+        Event::Registered { registration, .. }
+        | Event::Updated { registration, .. }
+        | Event::Ended { registration, .. }
+        | Event::Answered { registration, .. }
+        | Event::Notified { registration, .. }
+        | Event::Sent { registration, .. }
+        | Event::Progressed { registration, .. } => &registration.endpoint,
+        Event::Failed { endpoint, .. } => endpoint,
+    }
+}
+
+/// Events whose publications may wait for room.
+const BACKLOG: usize = 1_024;

@@ -1,0 +1,149 @@
+//! The command line: what was typed becomes one call of `app`.
+//!
+//! `main` calls `main` here and hands in the two functions of `app`, so that this file knows nothing of what they do.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Broker, Config};
+use crate::log::{self, Format};
+
+/// Parses the command line, starts logging and calls `run` or `demo` on a new tokio runtime. The exit code is 0, 1 after
+/// an error, which has been printed, or 2 for a command line that is none.
+///
+/// `tidegate --help` and `tidegate --version` print and end the process.
+pub fn main<R, D>(run: impl FnOnce(Config) -> R, demo: impl FnOnce(DemoOptions) -> D) -> ExitCode
+where
+    R: Future<Output = anyhow::Result<()>>,
+    D: Future<Output = anyhow::Result<()>>,
+{
+    let line = CommandLine::parse();
+    match dispatch(line, run, demo) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tidegate: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch<R, D>(
+    line: CommandLine,
+    run: impl FnOnce(Config) -> R,
+    demo: impl FnOnce(DemoOptions) -> D,
+) -> anyhow::Result<()>
+where
+    R: Future<Output = anyhow::Result<()>>,
+    D: Future<Output = anyhow::Result<()>>,
+{
+    log::start(line.log_format, &line.log).map_err(|error| anyhow::anyhow!("--log: {error}"))?;
+    match line.command {
+        Command::Run(file) => {
+            let config = file.load()?;
+            runtime()?.block_on(run(config))
+        }
+        Command::Check(file) => {
+            println!("{}", summary(&file.load()?));
+            Ok(())
+        }
+        Command::Demo(options) => runtime()?.block_on(demo(options)),
+    }
+}
+
+/// A programmable LwM2M gateway.
+#[derive(Debug, Parser)]
+#[command(name = "tidegate", version = BUILD, propagate_version = true)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+    /// How log lines look
+    #[arg(long, global = true, value_enum, default_value_t)]
+    log_format: Format,
+    /// What is logged, such as "info" or "warn,tidegate::mqtt=debug"
+    #[arg(long, global = true, value_name = "FILTER", default_value = "info")]
+    log: String,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway
+    Run(ConfigFile),
+    /// Read the configuration and say what it means
+    Check(ConfigFile),
+    /// Show the gateway at work with a simulated device and the embedded broker
+    Demo(DemoOptions),
+}
+
+#[derive(Args, Debug)]
+struct ConfigFile {
+    /// Configuration file; without it, tidegate.toml of the current folder if there is one, else the defaults
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl ConfigFile {
+    fn load(&self) -> anyhow::Result<Config> {
+        let here = Path::new("tidegate.toml");
+        match &self.config {
+            Some(file) => Ok(Config::load(file)?),
+            None if here.exists() => Ok(Config::load(here)?),
+            None => Ok(Config::default()),
+        }
+    }
+}
+
+/// `tidegate demo`
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct DemoOptions {
+    /// Where the gateway listens for CoAP
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5783")]
+    pub coap: SocketAddr,
+    /// Where the embedded broker listens
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:1883")]
+    pub mqtt: SocketAddr,
+    /// End after the example, instead of staying until Ctrl-C
+    #[arg(long)]
+    pub exit_after_read: bool,
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}
+
+/// What a configuration comes to, for `tidegate check`.
+fn summary(config: &Config) -> String {
+    let list =
+        |addresses: &[SocketAddr]| addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let mut lines = vec![format!("CoAP         {}", list(&config.coap.listen))];
+    lines.push(match &config.mqtt.broker {
+        Broker::Embedded => format!("MQTT         embedded broker on {}", list(&config.mqtt.embedded.listen)),
+        Broker::External(address) => format!("MQTT         {address}, {:?}", config.mqtt.version),
+    });
+    for translator in &config.translators {
+        let artifact = translator.artifact.as_ref().map_or_else(
+            || format!("built in, or {}/{}.wasm", config.plugins.directory.display(), translator.name),
+            |file| file.display().to_string(),
+        );
+        lines.push(format!("translator   {}: {artifact}", translator.name));
+    }
+    for route in &config.routes {
+        lines.push(format!("route        {} -> {}", route.endpoints, route.translators.join(", ")));
+    }
+    lines.push("The configuration is right.".into());
+    lines.join("\n")
+}
+
+/// What `--version` says.
+const BUILD: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    "\nminimum Rust: ",
+    env!("CARGO_PKG_RUST_VERSION"),
+    "\ncontract:     tidegate:translator@1.0.0",
+);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,456 @@
+//! What was typed becomes what it means.
+//!
+//! One `TryFrom` for the file and one function for each table, in the file's order. A key that was not typed keeps the
+//! default of the typed configuration, so that each default is written down once. A setting whose feature this version
+//! does not have is refused instead of being silently without effect.
+
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::Value;
+use toml::Spanned;
+
+use super::error::{ConfigError, Source};
+use super::raw::{self, At, ListAt};
+use super::{
+    Broker, BrokerAddress, Coap, Config, Dtls, Embedded, Http, Limits, Models, Mqtt, MqttVersion, OnFault,
+    Plugins, Registration, Route, Store, Translator, units,
+};
+
+/// A file that has been read but not yet understood.
+pub(super) struct Draft<'a> {
+    pub(super) raw: raw::File,
+    pub(super) source: Source<'a>,
+}
+
+impl TryFrom<Draft<'_>> for Config {
+    type Error = ConfigError;
+
+    fn try_from(draft: Draft<'_>) -> Result<Self, ConfigError> {
+        let Draft { raw, source } = draft;
+        let coap = coap(&source, &raw.coap)?;
+        let plugins = plugins(&source, &raw.plugins)?;
+        let translators = translators(&source, &raw.translator, plugins.limits)?;
+        let routes = routes(&source, &raw.route, &coap, &translators)?;
+        Ok(Self {
+            dtls: dtls(&source, &raw.dtls)?,
+            mqtt: mqtt(&source, &raw.mqtt)?,
+            http: http(&source, &raw.http)?,
+            store: store(&source, &raw.store)?,
+            registration: registration(&source, &raw.registration)?,
+            models: Models { directory: path(&source, &raw.models.directory, &Models::default().directory) },
+            coap,
+            plugins,
+            translators,
+            routes,
+        })
+    }
+}
+
+fn coap(source: &Source<'_>, raw: &raw::Coap) -> Result<Coap, ConfigError> {
+    let default = Coap::default();
+    let listen = addresses(source, "coap.listen", &raw.listen, default.listen)?;
+    if let (true, Some(typed)) = (listen.is_empty(), &raw.listen) {
+        return Err(source.error(
+            &typed.span(),
+            "coap.listen",
+            "is empty; name at least one address, such as \"0.0.0.0:5783\"",
+        ));
+    }
+    Ok(Coap { listen, shards: count(source, "coap.shards", &raw.shards, 0..=1024, default.shards)? })
+}
+
+fn dtls(source: &Source<'_>, raw: &raw::Dtls) -> Result<Dtls, ConfigError> {
+    let default = Dtls::default();
+    if let Some(typed) = raw.listen.as_ref().filter(|list| !list.as_ref().is_empty()) {
+        return Err(not_yet(source, &typed.span(), "dtls.listen", "DTLS is", "leave the list empty"));
+    }
+    if let Some(typed) = raw.credentials.as_ref().filter(|typed| typed.as_ref() != "credentials.toml") {
+        return Err(not_yet(
+            source,
+            &typed.span(),
+            "dtls.credentials",
+            "DTLS is",
+            "leave it at \"credentials.toml\"",
+        ));
+    }
+    Ok(Dtls { credentials: path(source, &raw.credentials, &default.credentials), ..default })
+}
+
+fn mqtt(source: &Source<'_>, raw: &raw::Mqtt) -> Result<Mqtt, ConfigError> {
+    for (key, typed) in [("mqtt.ca", &raw.ca), ("mqtt.certificate", &raw.certificate), ("mqtt.key", &raw.key)]
+    {
+        if let Some(typed) = typed {
+            return Err(not_yet(source, &typed.span(), key, "MQTT over TLS is", "remove the key"));
+        }
+    }
+    let default = Mqtt::default();
+    let broker = broker(source, raw, default.broker)?;
+    let username = match (&raw.username, &broker) {
+        (Some(typed), Broker::External(BrokerAddress { username: Some(_), .. })) => {
+            return Err(source.error(
+                &typed.span(),
+                "mqtt.username",
+                "stands in `broker` as well; remove one of them",
+            ));
+        }
+        (Some(typed), _) => Some(typed.as_ref().clone()),
+        (None, Broker::External(address)) => address.username.clone(),
+        (None, Broker::Embedded) => None,
+    };
+    if let (Some(typed), None) = (&raw.password_file, &username) {
+        return Err(source.error(&typed.span(), "mqtt.password-file", "needs `username` beside it"));
+    }
+    Ok(Mqtt {
+        broker,
+        version: version(source, &raw.version, default.version)?,
+        username,
+        password_file: raw.password_file.as_ref().map(|typed| beside(source, typed.as_ref())),
+        client_id: client_id(source, &raw.client_id)?,
+        keep_alive: keep_alive(source, &raw.keep_alive, default.keep_alive)?,
+        outbox: count(source, "mqtt.outbox", &raw.outbox, 1..=10_000_000, default.outbox)?,
+        max_packet: max_packet(source, &raw.max_packet, default.max_packet)?,
+        embedded: embedded(source, &raw.embedded)?,
+    })
+}
+
+fn broker(source: &Source<'_>, raw: &raw::Mqtt, default: Broker) -> Result<Broker, ConfigError> {
+    let broker = match &raw.broker {
+        None => default,
+        Some(typed) if typed.as_ref() == "embedded" => Broker::Embedded,
+        Some(typed) => {
+            Broker::External(typed.as_ref().parse().map_err(|error: super::BrokerAddressError| {
+                source.error(&typed.span(), "mqtt.broker", error.to_string())
+            })?)
+        }
+    };
+    if let (Broker::Embedded, Some(typed)) = (&broker, &raw.username) {
+        let message = "the embedded broker has no users; remove it, or name another broker in `broker`";
+        return Err(source.error(&typed.span(), "mqtt.username", message));
+    }
+    Ok(broker)
+}
+
+fn version(source: &Source<'_>, raw: &At<i64>, default: MqttVersion) -> Result<MqttVersion, ConfigError> {
+    match raw.as_ref().map(|typed| (typed.as_ref(), typed.span())) {
+        None => Ok(default),
+        Some((4, _)) => Ok(MqttVersion::V4),
+        Some((5, _)) => Ok(MqttVersion::V5),
+        Some((other, place)) => Err(source.error(
+            &place,
+            "mqtt.version",
+            format!("`{other}` is unknown; write 5, or 4 for MQTT 3.1.1"),
+        )),
+    }
+}
+
+fn client_id(source: &Source<'_>, raw: &At<String>) -> Result<Option<String>, ConfigError> {
+    let Some(typed) = raw else { return Ok(None) };
+    let id = typed.as_ref();
+    // rumqttc refuses a leading space by a panic; a broker must take 23 bytes and may take 65535 (MQTT 5, 3.1.3.1).
+    if id.is_empty() || id.starts_with(' ') || id.len() > usize::from(u16::MAX) {
+        let message = "must not be empty, start with a space or be longer than 65535 bytes; remove the key for a random one";
+        return Err(source.error(&typed.span(), "mqtt.client-id", message));
+    }
+    Ok(Some(id.clone()))
+}
+
+fn keep_alive(source: &Source<'_>, raw: &At<String>, default: Duration) -> Result<Duration, ConfigError> {
+    let keep_alive = duration(source, "mqtt.keep-alive", raw, default)?;
+    match raw {
+        // Whole seconds in 16 bits on the wire (MQTT 5, 3.1.2.10); below 5 s rumqttc refuses by a panic.
+        Some(typed) if !(5..=65_535).contains(&keep_alive.as_secs()) || keep_alive.subsec_millis() != 0 => {
+            Err(source.error(
+                &typed.span(),
+                "mqtt.keep-alive",
+                "must be whole seconds from \"5s\" to \"65535s\"",
+            ))
+        }
+        _ => Ok(keep_alive),
+    }
+}
+
+fn max_packet(source: &Source<'_>, raw: &At<String>, default: usize) -> Result<usize, ConfigError> {
+    let size = size(source, "mqtt.max-packet", raw, default)?;
+    match raw {
+        Some(typed) if !(1024..=MQTT_MAX_PACKET).contains(&size) => {
+            Err(source.error(&typed.span(), "mqtt.max-packet", "must be from \"1KiB\" to \"255MiB\""))
+        }
+        _ => Ok(size),
+    }
+}
+
+fn embedded(source: &Source<'_>, raw: &raw::Embedded) -> Result<Embedded, ConfigError> {
+    let key = "mqtt.embedded.listen";
+    let listen = addresses(source, key, &raw.listen, Embedded::default().listen)?;
+    match &raw.listen {
+        Some(typed) if listen.is_empty() => Err(source.error(
+            &typed.span(),
+            key,
+            "is empty; name at least one address, such as \"127.0.0.1:1883\"",
+        )),
+        _ => Ok(Embedded { listen }),
+    }
+}
+
+fn http(source: &Source<'_>, raw: &raw::Http) -> Result<Http, ConfigError> {
+    let default = Http::default();
+    let listen = addresses(source, "http.listen", &raw.listen, default.listen.clone())?;
+    match &raw.listen {
+        Some(typed) if !listen.is_empty() && listen != default.listen => {
+            Err(not_yet(source, &typed.span(), "http.listen", "the HTTP interface is", "remove the key"))
+        }
+        _ => Ok(Http { listen }),
+    }
+}
+
+fn store(source: &Source<'_>, raw: &raw::Store) -> Result<Store, ConfigError> {
+    match &raw.path {
+        Some(typed) if typed.as_ref() != "data" => Err(not_yet(
+            source,
+            &typed.span(),
+            "store.path",
+            "keeping state over a restart is",
+            "remove the key",
+        )),
+        _ => Ok(Store { path: path(source, &raw.path, &Store::default().path) }),
+    }
+}
+
+fn registration(source: &Source<'_>, raw: &raw::Registration) -> Result<Registration, ConfigError> {
+    let default = Registration::default();
+    let lifetime_min =
+        duration(source, "registration.lifetime-min", &raw.lifetime_min, default.lifetime_min)?;
+    let lifetime_max =
+        duration(source, "registration.lifetime-max", &raw.lifetime_max, default.lifetime_max)?;
+    let typed = raw.lifetime_max.as_ref().or(raw.lifetime_min.as_ref());
+    if let (true, Some(typed)) = (lifetime_min > lifetime_max, typed) {
+        let message = "`lifetime-min` must not be above `lifetime-max`";
+        return Err(source.error(&typed.span(), "registration.lifetime-max", message));
+    }
+    let awake_window =
+        duration(source, "registration.awake-window", &raw.awake_window, default.awake_window)?;
+    Ok(Registration { lifetime_min, lifetime_max, awake_window })
+}
+
+fn plugins(source: &Source<'_>, raw: &raw::Plugins) -> Result<Plugins, ConfigError> {
+    let default = Plugins::default();
+    Ok(Plugins {
+        directory: path(source, &raw.directory, &default.directory),
+        limits: Limits {
+            fuel: fuel(source, "plugins.fuel", &raw.fuel, default.limits.fuel)?,
+            wall: duration(source, "plugins.wall", &raw.wall, default.limits.wall)?,
+            memory: size(source, "plugins.memory", &raw.memory, default.limits.memory)?,
+        },
+    })
+}
+
+fn translators(
+    source: &Source<'_>,
+    raw: &[raw::Translator],
+    limits: Limits,
+) -> Result<Vec<Translator>, ConfigError> {
+    if raw.is_empty() {
+        return Ok(vec![Translator { limits, ..Translator::default() }]);
+    }
+    let mut translators: Vec<Translator> = Vec::with_capacity(raw.len());
+    for typed in raw {
+        let name = typed.name.as_ref();
+        if name.is_empty() || !name.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-' || c == b'_') {
+            let message = "must be letters, digits, `-` and `_`; it is the name of a file as well";
+            return Err(source.error(&typed.name.span(), "translator.name", message));
+        }
+        if translators.iter().any(|translator| translator.name == *name) {
+            let message = format!("there is another translator `{name}`; give this one a name of its own");
+            return Err(source.error(&typed.name.span(), "translator.name", message));
+        }
+        translators.push(Translator {
+            name: name.clone(),
+            artifact: typed.artifact.as_ref().map(|typed| beside(source, typed.as_ref())),
+            on_fault: on_fault(source, &typed.on_fault)?,
+            limits: Limits {
+                fuel: fuel(source, "translator.fuel", &typed.fuel, limits.fuel)?,
+                wall: duration(source, "translator.wall", &typed.wall, limits.wall)?,
+                memory: size(source, "translator.memory", &typed.memory, limits.memory)?,
+            },
+            settings: json(toml::Value::Table(typed.settings.clone())),
+        });
+    }
+    Ok(translators)
+}
+
+fn on_fault(source: &Source<'_>, raw: &At<String>) -> Result<OnFault, ConfigError> {
+    match raw.as_ref().map(|typed| (typed.as_ref().as_str(), typed.span())) {
+        None | Some(("raw", _)) => Ok(OnFault::Raw),
+        Some(("drop", _)) => Ok(OnFault::Drop),
+        Some(("hold", place)) => {
+            Err(not_yet(source, &place, "translator.on-fault", "\"hold\" is", "write \"raw\" or \"drop\""))
+        }
+        Some((other, place)) => {
+            let message = format!("`{other}` is unknown; write \"raw\" or \"drop\"");
+            Err(source.error(&place, "translator.on-fault", message))
+        }
+    }
+}
+
+fn routes(
+    source: &Source<'_>,
+    raw: &[raw::Route],
+    coap: &Coap,
+    translators: &[Translator],
+) -> Result<Vec<Route>, ConfigError> {
+    if raw.is_empty() {
+        let first = translators.iter().take(1).map(|translator| translator.name.clone()).collect();
+        return Ok(vec![Route { translators: first, ..Route::default() }]);
+    }
+    raw.iter().map(|typed| route(source, typed, coap, translators)).collect()
+}
+
+fn route(
+    source: &Source<'_>,
+    raw: &raw::Route,
+    coap: &Coap,
+    translators: &[Translator],
+) -> Result<Route, ConfigError> {
+    let named = raw.translators.as_ref();
+    if named.is_empty() {
+        let message = "is empty; name at least one `[[translator]]`";
+        return Err(source.error(&raw.translators.span(), "route.translators", message));
+    }
+    for name in named {
+        if !translators.iter().any(|translator| translator.name == *name.as_ref()) {
+            let known: Vec<&str> = translators.iter().map(|translator| translator.name.as_str()).collect();
+            let message =
+                format!("there is no translator `{}`; there is: {}", name.as_ref(), known.join(", "));
+            return Err(source.error(&name.span(), "route.translators", message));
+        }
+    }
+    let objects = raw.objects.iter().map(|typed| {
+        u16::try_from(*typed.as_ref()).map_err(|_| {
+            source.error(&typed.span(), "route.objects", "an object id is a number from 0 to 65535")
+        })
+    });
+    let listener = match &raw.listener {
+        None => None,
+        Some(typed) => {
+            let listener = address(source, "route.listener", typed)?;
+            if !coap.listen.contains(&listener) {
+                let message = format!("`{listener}` is not among those of `coap.listen`");
+                return Err(source.error(&typed.span(), "route.listener", message));
+            }
+            Some(listener)
+        }
+    };
+    Ok(Route {
+        endpoints: raw.endpoints.as_ref().map_or_else(|| "*".into(), |typed| typed.as_ref().clone()),
+        objects: objects.collect::<Result<_, _>>()?,
+        listener,
+        translators: named.iter().map(|name| name.as_ref().clone()).collect(),
+    })
+}
+
+fn addresses(
+    source: &Source<'_>,
+    key: &str,
+    raw: &ListAt<String>,
+    default: Vec<SocketAddr>,
+) -> Result<Vec<SocketAddr>, ConfigError> {
+    match raw {
+        None => Ok(default),
+        Some(typed) => typed.as_ref().iter().map(|entry| address(source, key, entry)).collect(),
+    }
+}
+
+fn address(source: &Source<'_>, key: &str, typed: &Spanned<String>) -> Result<SocketAddr, ConfigError> {
+    typed.as_ref().parse().map_err(|_| {
+        let message = format!(
+            "`{}` is not an address and port; write it like \"0.0.0.0:5783\" or \"[::]:5783\"",
+            typed.as_ref()
+        );
+        source.error(&typed.span(), key, message)
+    })
+}
+
+fn duration(
+    source: &Source<'_>,
+    key: &str,
+    raw: &At<String>,
+    default: Duration,
+) -> Result<Duration, ConfigError> {
+    let Some(typed) = raw else { return Ok(default) };
+    let duration =
+        units::duration(typed.as_ref()).map_err(|message| source.error(&typed.span(), key, message))?;
+    if duration.is_zero() {
+        return Err(source.error(&typed.span(), key, "must be above zero"));
+    }
+    Ok(duration)
+}
+
+fn size(source: &Source<'_>, key: &str, raw: &At<String>, default: usize) -> Result<usize, ConfigError> {
+    let Some(typed) = raw else { return Ok(default) };
+    let size = units::size(typed.as_ref()).map_err(|message| source.error(&typed.span(), key, message))?;
+    if size == 0 {
+        return Err(source.error(&typed.span(), key, "must be above zero"));
+    }
+    Ok(size)
+}
+
+fn count(
+    source: &Source<'_>,
+    key: &str,
+    raw: &At<i64>,
+    range: std::ops::RangeInclusive<usize>,
+    default: usize,
+) -> Result<usize, ConfigError> {
+    let Some(typed) = raw else { return Ok(default) };
+    usize::try_from(*typed.as_ref()).ok().filter(|count| range.contains(count)).ok_or_else(|| {
+        let message = format!("must be a number from {} to {}", range.start(), range.end());
+        source.error(&typed.span(), key, message)
+    })
+}
+
+fn fuel(source: &Source<'_>, key: &str, raw: &At<i64>, default: u64) -> Result<u64, ConfigError> {
+    let Some(typed) = raw else { return Ok(default) };
+    u64::try_from(*typed.as_ref())
+        .ok()
+        .filter(|fuel| *fuel > 0)
+        .ok_or_else(|| source.error(&typed.span(), key, "must be a number above zero"))
+}
+
+fn path(source: &Source<'_>, raw: &At<String>, default: &Path) -> PathBuf {
+    match raw {
+        None => source.file.parent().map_or_else(|| default.into(), |folder| folder.join(default)),
+        Some(typed) => beside(source, typed.as_ref()),
+    }
+}
+
+/// A path as the file means it: relative to the file's folder.
+fn beside(source: &Source<'_>, path: &str) -> PathBuf {
+    source.file.parent().map_or_else(|| path.into(), |folder| folder.join(path))
+}
+
+fn not_yet(source: &Source<'_>, place: &Range<usize>, key: &str, what: &str, instead: &str) -> ConfigError {
+    source.error(place, key, format!("{what} not available in this version yet; {instead}"))
+}
+
+/// Settings as JSON. What JSON has not, dates and non-finite numbers, becomes text.
+fn json(value: toml::Value) -> Value {
+    match value {
+        toml::Value::String(text) => text.into(),
+        toml::Value::Integer(number) => number.into(),
+        toml::Value::Float(number) => {
+            serde_json::Number::from_f64(number).map_or_else(|| number.to_string().into(), Value::Number)
+        }
+        toml::Value::Boolean(flag) => flag.into(),
+        toml::Value::Datetime(date) => date.to_string().into(),
+        toml::Value::Array(list) => list.into_iter().map(json).collect(),
+        toml::Value::Table(table) => {
+            Value::Object(table.into_iter().map(|(key, value)| (key, json(value))).collect())
+        }
+    }
+}
+
+/// The largest remaining length is 256 MiB less one byte (MQTT 5, 1.5.5); headers come on top.
+const MQTT_MAX_PACKET: usize = 255 << 20;

@@ -1,0 +1,348 @@
+//! `tidegate.toml`: what the operator wants, checked once and typed.
+//!
+//! Read by `cli`, handed to everything below it. Three steps, each in a file of its own: `raw` is what was typed,
+//! `convert` is what it means, and this file is what the rest of the gateway sees. A `Config` that exists is valid;
+//! nothing downstream checks it again. Every key has a default, so no file is needed.
+
+mod broker;
+mod convert;
+mod error;
+mod raw;
+mod units;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use broker::{BrokerAddress, BrokerAddressError};
+pub use error::ConfigError;
+
+/// The whole configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// CoAP over UDP.
+    pub coap: Coap,
+    /// CoAP over DTLS.
+    pub dtls: Dtls,
+    /// The broker.
+    pub mqtt: Mqtt,
+    /// Dashboard, REST and metrics.
+    pub http: Http,
+    /// State that survives a restart.
+    pub store: Store,
+    /// Limits of registrations.
+    pub registration: Registration,
+    /// Object definitions.
+    pub models: Models,
+    /// Where translators come from and what they may use.
+    pub plugins: Plugins,
+    /// The slots, in the order of the file; at least one.
+    pub translators: Vec<Translator>,
+    /// Which translators see which clients; the first match wins. At least one.
+    pub routes: Vec<Route>,
+}
+
+impl Config {
+    /// Reads a file. Relative paths in it are relative to its folder.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or the first thing in it that is wrong: with file, line and key.
+    pub fn load(file: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(file).map_err(|error| ConfigError::unreadable(file, &error))?;
+        Self::parse(&text, file)
+    }
+
+    /// Reads the text of a file; `file` serves for error texts and as the start of relative paths.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
+        let source = error::Source { file, text };
+        let raw = toml::from_str::<raw::File>(text).map_err(|error| source.syntax(&error))?;
+        Self::try_from(convert::Draft { raw, source })
+    }
+
+    /// The slot of that name.
+    pub fn translator(&self, name: &str) -> Option<&Translator> {
+        self.translators.iter().find(|translator| translator.name == name)
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            coap: Coap::default(),
+            dtls: Dtls::default(),
+            mqtt: Mqtt::default(),
+            http: Http::default(),
+            store: Store::default(),
+            registration: Registration::default(),
+            models: Models::default(),
+            plugins: Plugins::default(),
+            translators: vec![Translator::default()],
+            routes: vec![Route::default()],
+        }
+    }
+}
+
+/// `[coap]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Coap {
+    /// Where to listen; at least one address.
+    pub listen: Vec<SocketAddr>,
+    /// Worker threads, each with its own sockets and state; 0 is one for each core.
+    pub shards: usize,
+}
+
+impl Default for Coap {
+    fn default() -> Self {
+        Self { listen: vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, 5783))], shards: 0 }
+    }
+}
+
+/// `[dtls]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dtls {
+    /// Where to listen; empty is off.
+    pub listen: Vec<SocketAddr>,
+    /// Credentials file.
+    pub credentials: PathBuf,
+}
+
+impl Default for Dtls {
+    fn default() -> Self {
+        Self { listen: Vec::new(), credentials: "credentials.toml".into() }
+    }
+}
+
+/// `[mqtt]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mqtt {
+    /// Which broker.
+    pub broker: Broker,
+    /// Protocol version.
+    pub version: MqttVersion,
+    /// User name, from the key or from the address.
+    pub username: Option<String>,
+    /// File whose first line is the password.
+    pub password_file: Option<PathBuf>,
+    /// Client identifier. With one of its own the gateway resumes its session after a reconnect, so that commands
+    /// wait at the broker meanwhile; with none it takes a new random one and a clean session.
+    pub client_id: Option<String>,
+    /// Keep alive, whole seconds.
+    pub keep_alive: Duration,
+    /// How many publications may wait for the broker, over all shards.
+    pub outbox: usize,
+    /// Largest MQTT packet sent or taken, bytes.
+    pub max_packet: usize,
+    /// The broker in the box.
+    pub embedded: Embedded,
+}
+
+impl Default for Mqtt {
+    fn default() -> Self {
+        Self {
+            broker: Broker::Embedded,
+            version: MqttVersion::V5,
+            username: None,
+            password_file: None,
+            client_id: None,
+            keep_alive: Duration::from_secs(30),
+            outbox: 16_384,
+            max_packet: 1 << 20,
+            embedded: Embedded::default(),
+        }
+    }
+}
+
+/// `mqtt.broker`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Broker {
+    /// The one in the box.
+    Embedded,
+    /// Another one.
+    External(BrokerAddress),
+}
+
+/// `mqtt.version`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MqttVersion {
+    /// MQTT 3.1.1, protocol level 4.
+    V4,
+    /// MQTT 5.
+    V5,
+}
+
+/// `[mqtt.embedded]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Embedded {
+    /// Where the embedded broker listens; MQTT 3.1.1 and 5 on the same port.
+    pub listen: Vec<SocketAddr>,
+}
+
+impl Default for Embedded {
+    fn default() -> Self {
+        Self { listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 1883))] }
+    }
+}
+
+/// `[http]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Http {
+    /// Where to listen; empty is off.
+    pub listen: Vec<SocketAddr>,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self { listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 18083))] }
+    }
+}
+
+/// `[store]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Store {
+    /// Folder.
+    pub path: PathBuf,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self { path: "data".into() }
+    }
+}
+
+/// `[registration]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registration {
+    /// Shorter lifetimes are raised to this.
+    pub lifetime_min: Duration,
+    /// Longer lifetimes are cut to this.
+    pub lifetime_max: Duration,
+    /// Queue mode: how long after its last datagram a client counts as reachable.
+    pub awake_window: Duration,
+}
+
+impl Default for Registration {
+    fn default() -> Self {
+        Self {
+            lifetime_min: Duration::from_secs(1),
+            lifetime_max: Duration::from_secs(24 * 60 * 60),
+            // RFC 7252 4.8.2: MAX_TRANSMIT_WAIT with the default transmission parameters.
+            awake_window: Duration::from_secs(93),
+        }
+    }
+}
+
+/// `[models]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Models {
+    /// Folder with OMA object XML, laid over the built-in definitions.
+    pub directory: PathBuf,
+}
+
+impl Default for Models {
+    fn default() -> Self {
+        Self { directory: "models".into() }
+    }
+}
+
+/// `[plugins]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plugins {
+    /// Folder that is watched for artifacts.
+    pub directory: PathBuf,
+    /// What a call may use, where a slot says nothing else.
+    pub limits: Limits,
+}
+
+impl Default for Plugins {
+    fn default() -> Self {
+        Self { directory: "plugins".into(), limits: Limits::default() }
+    }
+}
+
+/// What one call of a translator may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Units of fuel, about one for each WebAssembly instruction.
+    pub fuel: u64,
+    /// Wall time, a backstop.
+    pub wall: Duration,
+    /// Linear memory, bytes.
+    pub memory: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { fuel: 50_000_000, wall: Duration::from_millis(250), memory: 16 << 20 }
+    }
+}
+
+/// `[[translator]]`: one slot.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Translator {
+    /// Name of the slot.
+    pub name: String,
+    /// The artifact; none is the built-in of the slot's name, else `<name>.wasm` in the plugin folder.
+    pub artifact: Option<PathBuf>,
+    /// What becomes of an event that it fails on.
+    pub on_fault: OnFault,
+    /// What a call may use.
+    pub limits: Limits,
+    /// Passed to `configure`; always a JSON object.
+    pub settings: serde_json::Value,
+}
+
+impl Default for Translator {
+    fn default() -> Self {
+        Self {
+            name: DEFAULT_TRANSLATOR.into(),
+            artifact: None,
+            on_fault: OnFault::Raw,
+            limits: Limits::default(),
+            settings: serde_json::Value::Object(serde_json::Map::new()),
+        }
+    }
+}
+
+/// `translator.on-fault`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFault {
+    /// Publish the samples as SenML JSON under `tidegate/raw/<endpoint>`.
+    Raw,
+    /// Let it go.
+    Drop,
+    /// Keep it until another generation of the translator is loaded.
+    Hold,
+}
+
+/// `[[route]]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Glob over endpoint names: `*` is any run of characters, `?` is one.
+    pub endpoints: String,
+    /// Matches clients that have any of these objects; empty is all clients.
+    pub objects: Vec<u16>,
+    /// Matches clients that came in by this listener; none is all listeners.
+    pub listener: Option<SocketAddr>,
+    /// Names of slots, at least one.
+    pub translators: Vec<String>,
+}
+
+impl Default for Route {
+    fn default() -> Self {
+        Self {
+            endpoints: "*".into(),
+            objects: Vec::new(),
+            listener: None,
+            translators: vec![DEFAULT_TRANSLATOR.into()],
+        }
+    }
+}
+
+/// The translator in the box.
+const DEFAULT_TRANSLATOR: &str = "emqx";
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,180 @@
+use super::*;
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    Config::parse(text, Path::new("tidegate.toml"))
+}
+
+fn example() -> &'static str {
+    include_str!("../../../tidegate.toml")
+}
+
+#[test]
+fn an_empty_file_is_the_default() {
+    assert_eq!(parse(""), Ok(Config::default()));
+}
+
+#[test]
+fn the_example_is_the_default() {
+    assert_eq!(parse(example()), Ok(Config::default()));
+}
+
+/// The known keys are asked of the reader itself, by giving it one that nobody knows.
+#[test]
+fn the_example_has_every_key() {
+    let sections = [
+        "",
+        "[coap]",
+        "[dtls]",
+        "[mqtt]",
+        "[mqtt.embedded]",
+        "[http]",
+        "[store]",
+        "[registration]",
+        "[models]",
+        "[plugins]",
+        "[[translator]]",
+        "[[route]]",
+    ];
+    for section in sections {
+        let message = parse(&format!("{section}\nqqqqqqqqqqqqq = 1\n")).unwrap_err().message;
+        let known = message.strip_prefix("no such key; known here: ");
+        let known = known.or_else(|| message.strip_prefix("no such key; did you mean `")?.split('`').next());
+        for key in known.unwrap_or_else(|| panic!("{section}: {message}")).split(", ") {
+            let typed = |line: &str| {
+                let line = line.trim_start_matches(['#', ' ', '[']);
+                line.strip_prefix(key).is_some_and(|rest| rest.starts_with([' ', ']', '.']))
+            };
+            let from = example().find(section).unwrap_or_else(|| panic!("{section} is missing"));
+            let header = format!("[{}.{key}]", section.trim_matches(['[', ']']));
+            let found = example()[from..].lines().any(typed) || example().contains(&header);
+            assert!(found, "{section} {key} is missing");
+        }
+    }
+}
+
+#[test]
+fn errors_name_line_and_key_and_what_would_be_right() {
+    let cases = [
+        ("[coap]\nlistn = []", 2, "coap.listn", "did you mean `listen`?"),
+        ("\n[coapp]\n", 2, "coapp", "did you mean `coap`?"),
+        ("[mqtt]\n\nzzzzzzzz = 1", 3, "mqtt.zzzzzzzz", "known here: broker, version"),
+        ("[coap]\nlisten = \"0.0.0.0:5783\"", 2, "coap.listen", "expected a sequence"),
+        (
+            "[coap]\nlisten = [\n  \"0.0.0.0:5783\",\n  \"5784\"]",
+            4,
+            "coap.listen",
+            "write it like \"0.0.0.0:5783\"",
+        ),
+        ("[coap]\nlisten = []", 2, "coap.listen", "at least one address"),
+        ("[coap]\nshards = -1", 2, "coap.shards", "from 0 to 1024"),
+        ("[dtls]\nlisten = [\"0.0.0.0:5684\"]", 2, "dtls.listen", "not available in this version yet"),
+        ("[mqtt]\nbroker = \"mqtts://b\"", 2, "mqtt.broker", "not available in this version yet"),
+        ("[mqtt]\nbroker = \"ws://b\"", 2, "mqtt.broker", "not available in this version yet"),
+        ("[mqtt]\nbroker = \"b:1883\"", 2, "mqtt.broker", "write \"embedded\" or \"mqtt://host:1883\""),
+        ("[mqtt]\nca = \"ca.pem\"", 2, "mqtt.ca", "not available in this version yet"),
+        ("[mqtt]\nversion = 3", 2, "mqtt.version", "write 5, or 4"),
+        ("[mqtt]\nusername = \"u\"", 2, "mqtt.username", "embedded broker has no users"),
+        ("[mqtt]\nbroker = \"mqtt://u@b\"\nusername = \"v\"", 3, "mqtt.username", "remove one"),
+        ("[mqtt]\nbroker = \"mqtt://b\"\npassword-file = \"p\"", 3, "mqtt.password-file", "needs `username`"),
+        ("[mqtt]\nclient-id = \" x\"", 2, "mqtt.client-id", "start with a space"),
+        ("[mqtt]\nkeep-alive = \"1s\"", 2, "mqtt.keep-alive", "from \"5s\""),
+        ("[mqtt]\nkeep-alive = 30", 2, "mqtt.keep-alive", "expected a string"),
+        ("[mqtt]\noutbox = 0", 2, "mqtt.outbox", "from 1 to"),
+        ("[mqtt]\nmax-packet = \"1MB\"", 2, "mqtt.max-packet", "16MiB"),
+        ("[http]\nlisten = [\"0.0.0.0:80\"]", 2, "http.listen", "not available in this version yet"),
+        ("[store]\npath = \"elsewhere\"", 2, "store.path", "not available in this version yet"),
+        ("[registration]\nlifetime-min = \"30\"", 2, "registration.lifetime-min", "write it like \"250ms\""),
+        (
+            "[registration]\nlifetime-min = \"2s\"\nlifetime-max = \"1s\"",
+            3,
+            "registration.lifetime-max",
+            "above",
+        ),
+        ("[plugins]\nfuel = 0", 2, "plugins.fuel", "above zero"),
+        ("[[translator]]\non-fault = \"raw\"", 1, "translator.name", "is missing"),
+        ("[[translator]]\nname = \"../x\"", 2, "translator.name", "letters, digits"),
+        (
+            "[[translator]]\nname = \"a\"\n[[translator]]\nname = \"a\"",
+            4,
+            "translator.name",
+            "another translator `a`",
+        ),
+        ("[[translator]]\nname = \"a\"\non-fault = \"retry\"", 3, "translator.on-fault", "write \"raw\""),
+        ("[[route]]\ntranslators = [\"b\"]", 2, "route.translators", "no translator `b`; there is: emqx"),
+        ("[[route]]\ntranslators = []", 2, "route.translators", "at least one"),
+        ("[[route]]\nobjects = [70000]\ntranslators = [\"emqx\"]", 2, "route.objects", "0 to 65535"),
+        (
+            "[[route]]\nlistener = \"1.2.3.4:5\"\ntranslators = [\"emqx\"]",
+            2,
+            "route.listener",
+            "`coap.listen`",
+        ),
+        ("[coap\n", 1, "coap", "unclosed table"),
+    ];
+    for (text, line, key, part) in cases {
+        let error = parse(text).expect_err(text);
+        assert_eq!((error.line, error.key.as_str()), (line, key), "{text}: {error}");
+        assert!(error.message.contains(part), "{text}: {error}");
+        let start = format!("tidegate.toml:{line}: ");
+        assert!(error.to_string().starts_with(&start), "{error}");
+    }
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let error = Config::load(Path::new("no/such/tidegate.toml")).unwrap_err().to_string();
+    assert!(error.starts_with("no/such/tidegate.toml: cannot be read"), "{error}");
+}
+
+#[test]
+fn what_is_typed_arrives() {
+    let text = r#"
+        [coap]
+        listen = ["127.0.0.1:5683", "[::1]:5683"]
+        shards = 3
+        [mqtt]
+        broker = "mqtt://gateway@broker:1884"
+        version = 4
+        password-file = "secret"
+        client-id = "g1"
+        keep-alive = "10s"
+        [plugins]
+        wall = "1s"
+        [[translator]]
+        name = "meter"
+        artifact = "/opt/meter.wasm"
+        on-fault = "drop"
+        fuel = 7
+        [translator.settings]
+        since = 2024-01-02
+        nested = { list = [1, 2.5, true, "x"] }
+        [[route]]
+        endpoints = "meter-*"
+        objects = [3303]
+        listener = "[::1]:5683"
+        translators = ["meter"]
+    "#;
+    let config = Config::parse(text, Path::new("/etc/tidegate/tidegate.toml")).unwrap();
+    assert_eq!(config.coap.listen[1], "[::1]:5683".parse().unwrap());
+    assert_eq!(config.coap.shards, 3);
+    let address = BrokerAddress { username: Some("gateway".into()), host: "broker".into(), port: 1884 };
+    assert_eq!(config.mqtt.broker, Broker::External(address));
+    assert_eq!((config.mqtt.version, config.mqtt.keep_alive), (MqttVersion::V4, Duration::from_secs(10)));
+    assert_eq!(config.mqtt.username.as_deref(), Some("gateway"));
+    assert_eq!(config.mqtt.password_file.as_deref(), Some(Path::new("/etc/tidegate/secret")));
+    assert_eq!(config.plugins.directory, Path::new("/etc/tidegate/plugins"));
+    let translator = config.translator("meter").unwrap();
+    assert_eq!(translator.artifact.as_deref(), Some(Path::new("/opt/meter.wasm")));
+    assert_eq!(translator.limits, Limits { fuel: 7, wall: Duration::from_secs(1), ..Limits::default() });
+    assert_eq!(translator.on_fault, OnFault::Drop);
+    let settings = serde_json::json!({ "since": "2024-01-02", "nested": { "list": [1, 2.5, true, "x"] } });
+    assert_eq!(translator.settings, settings);
+    assert_eq!(config.routes[0].objects, [3303]);
+    assert_eq!(config.routes[0].listener, Some(config.coap.listen[1]));
+}
+
+#[test]
+fn without_routes_all_clients_go_to_the_first_translator() {
+    let config = parse("[[translator]]\nname = \"a\"\n[[translator]]\nname = \"b\"").unwrap();
+    assert_eq!(config.routes, [Route { translators: vec!["a".into()], ..Route::default() }]);
+}

@@ -1,0 +1,329 @@
+//! The connection to the broker, kept up for as long as the gateway runs.
+//!
+//! Two tasks. The **poller** polls the link, hands on what comes in, and connects anew after a failure. The
+//! **publisher** subscribes after each connection and then drains the outbox into the link; it waits while the broker is
+//! away or slow, so that the outbox fills and the shards stop acknowledging.
+//!
+//! The poller waits for nothing but the link and, for a short time, room for incoming messages. The taker of
+//! incoming messages must therefore never wait for a publication to get out; `Lane::offer` does not wait.
+
+mod poller;
+mod publisher;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use self::poller::Poller;
+use self::publisher::Publisher;
+use super::link;
+use super::{Drain, Publication, QoS};
+use crate::config::{Mqtt, MqttVersion};
+
+/// The connection to the broker. Dropped without `shutdown`, it ends at once.
+#[derive(Debug)]
+pub struct Session {
+    connection: watch::Receiver<Connection>,
+    wanted: watch::Sender<Vec<Subscription>>,
+    closing: watch::Sender<Option<Instant>>,
+    counters: Arc<Counters>,
+    poller: JoinHandle<()>,
+    publisher: JoinHandle<usize>,
+}
+
+impl Session {
+    /// Starts connecting, and goes on until `shutdown`, or until all lanes are dropped and empty. What comes in by the
+    /// subscriptions arrives at the receiver.
+    ///
+    /// Must be called within a tokio runtime. Filters must have passed `check_filter`.
+    pub fn start(
+        options: &SessionOptions,
+        drain: Drain,
+        subscriptions: Vec<Subscription>,
+    ) -> (Self, mpsc::Receiver<Publication>) {
+        let (client, link) = link::open(options);
+        let (connection_sender, connection) = watch::channel(Connection::default());
+        let (line_sender, line) = watch::channel(Line::default());
+        let (wanted, wanted_receiver) = watch::channel(subscriptions);
+        let (closing, closing_receiver) = watch::channel(None);
+        let (incoming, incoming_receiver) = mpsc::channel(INCOMING);
+        let counters = Arc::new(Counters::default());
+        let announced = Announced::default();
+        let poller = Poller {
+            link,
+            address: options.address(),
+            incoming,
+            connection: connection_sender,
+            line: line_sender,
+            announced: announced.clone(),
+            counters: Arc::clone(&counters),
+            closing: closing_receiver.clone(),
+        };
+        let publisher = Publisher {
+            client,
+            drain,
+            line,
+            wanted: wanted_receiver,
+            announced,
+            counters: Arc::clone(&counters),
+            closing: closing_receiver,
+            max_packet: options.max_packet,
+        };
+        let session = Self {
+            connection,
+            wanted,
+            closing,
+            counters,
+            poller: tokio::spawn(poller.run()),
+            publisher: tokio::spawn(publisher.run()),
+        };
+        (session, incoming_receiver)
+    }
+
+    /// How the connection stands, and how it changes.
+    pub fn connection(&self) -> watch::Receiver<Connection> {
+        self.connection.clone()
+    }
+
+    /// What has gone through since the start.
+    pub fn counts(&self) -> Counts {
+        self.counters.counts()
+    }
+
+    /// Replaces the set of subscriptions: new ones are made, those that are gone are ended.
+    ///
+    /// Filters must have passed `check_filter`.
+    pub fn subscribe(&self, subscriptions: Vec<Subscription>) {
+        self.wanted.send_replace(subscriptions);
+    }
+
+    /// Closes the outbox, sends what is in it for at most so long, and disconnects.
+    ///
+    /// # Errors
+    /// Some publications have not been sent, or not been acknowledged. They are lost.
+    pub async fn shutdown(mut self, patience: Duration) -> Result<(), Unsent> {
+        let deadline = Instant::now() + patience;
+        self.closing.send_replace(Some(deadline));
+        let waiting = (&mut self.publisher).await.unwrap_or_default();
+        // Both end by the deadline by themselves; without a connection there is nothing to wait for.
+        if self.connection.borrow().connected {
+            let _ = (&mut self.poller).await;
+        }
+        match waiting + self.counters.carried.load(Ordering::Relaxed) {
+            0 => Ok(()),
+            publications => Err(Unsent { publications }),
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.poller.abort();
+        self.publisher.abort();
+    }
+}
+
+/// What a session needs to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionOptions {
+    /// Name or address of the broker; an IPv6 address without brackets.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// Protocol version.
+    pub version: MqttVersion,
+    /// Client identifier; not empty, and no leading space.
+    pub client_id: String,
+    /// Whether the broker is to keep the session while the gateway is away; needs a client identifier that stays.
+    pub resume: bool,
+    /// User name and password.
+    pub credentials: Option<Credentials>,
+    /// Keep alive: whole seconds, at least 5.
+    pub keep_alive: Duration,
+    /// Largest packet sent or taken, bytes.
+    pub max_packet: usize,
+}
+
+impl SessionOptions {
+    /// What the configuration says, for the broker at this host and port. Reads the password file.
+    ///
+    /// # Errors
+    /// The password file cannot be read; the text names it.
+    pub fn new(mqtt: &Mqtt, host: impl Into<String>, port: u16) -> std::io::Result<Self> {
+        let credentials = match (&mqtt.username, &mqtt.password_file) {
+            (None, _) => None,
+            (Some(username), None) => {
+                Some(Credentials { username: username.clone(), password: String::new() })
+            }
+            (Some(username), Some(file)) => {
+                let text = std::fs::read_to_string(file).map_err(|error| {
+                    let message = format!("mqtt.password-file: {} cannot be read: {error}", file.display());
+                    std::io::Error::new(error.kind(), message)
+                })?;
+                let password = text.lines().next().unwrap_or_default().to_owned();
+                Some(Credentials { username: username.clone(), password })
+            }
+        };
+        let random = || format!("tidegate-{:08x}", getrandom::u32().unwrap_or_else(|_| std::process::id()));
+        Ok(Self {
+            host: host.into(),
+            port,
+            version: mqtt.version,
+            client_id: mqtt.client_id.clone().unwrap_or_else(random),
+            resume: mqtt.client_id.is_some(),
+            credentials,
+            keep_alive: mqtt.keep_alive,
+            max_packet: mqtt.max_packet,
+        })
+    }
+
+    /// As `host:port` is put together by rumqttc.
+    pub(super) fn host_in_brackets(&self) -> String {
+        if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() }
+    }
+
+    fn address(&self) -> String {
+        format!("mqtt://{}:{}", self.host_in_brackets(), self.port)
+    }
+}
+
+/// User name and password. Never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// User name.
+    pub username: String,
+    /// Password; may be empty.
+    pub password: String,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").field("username", &self.username).finish_non_exhaustive()
+    }
+}
+
+/// A topic filter and the highest quality of service wanted for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscription {
+    /// Topic filter.
+    pub filter: String,
+    /// Highest quality of service.
+    pub qos: QoS,
+}
+
+/// How the connection stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Connection {
+    /// Whether there is one.
+    pub connected: bool,
+    /// Whether the broker has answered the latest subscription on this connection; also when it refused some filters,
+    /// and when there is nothing to subscribe to.
+    pub subscribed: bool,
+    /// Why there is none, in words; none before the first failure and while connected.
+    pub error: Option<String>,
+    /// Filters that the broker refused on this connection. Their messages do not come.
+    pub refused: Vec<RefusedSubscription>,
+}
+
+/// A filter that the broker refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedSubscription {
+    /// The filter.
+    pub filter: String,
+    /// The broker's reason.
+    pub reason: String,
+}
+
+/// What has gone through a session since its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Publications written to a connection; one that is sent again counts again.
+    pub published: u64,
+    /// Publications of QoS 1 and 2 that the broker has acknowledged.
+    pub acknowledged: u64,
+    /// Messages that have come in.
+    pub received: u64,
+    /// Publications that could not be sent or were refused by the broker, and incoming messages that nobody took.
+    pub dropped: u64,
+}
+
+/// Publications that a shutdown left behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{publications} publications were not sent or not acknowledged before the deadline")]
+pub struct Unsent {
+    /// How many.
+    pub publications: usize,
+}
+
+/// What the poller tells the publisher.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Line {
+    /// Connections so far.
+    number: u64,
+    /// Whether there is one now.
+    up: bool,
+    /// Whether the broker has kept the session.
+    resumed: bool,
+    /// Whether what earlier connections left has been sent, so that new publications may follow.
+    flowing: bool,
+    /// The largest packet that the broker takes, if it said so.
+    max_packet: Option<usize>,
+}
+
+/// The SUBSCRIBE requests that the publisher has queued and the poller has not yet seen written, in order. Packet
+/// identifiers are given out at that moment, and rumqttc does not say for which filters.
+#[derive(Clone, Debug, Default)]
+struct Announced(Arc<Mutex<VecDeque<Vec<Subscription>>>>);
+
+impl Announced {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Vec<Subscription>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    published: AtomicU64,
+    acknowledged: AtomicU64,
+    received: AtomicU64,
+    dropped: AtomicU64,
+    /// Publications that rumqttc has been given and that are not done; exact only while there is no connection.
+    carried: AtomicUsize,
+}
+
+impl Counters {
+    fn counts(&self) -> Counts {
+        Counts {
+            published: self.published.load(Ordering::Relaxed),
+            acknowledged: self.acknowledged.load(Ordering::Relaxed),
+            received: self.received.load(Ordering::Relaxed),
+            dropped: self.dropped.load(Ordering::Relaxed),
+        }
+    }
+}
+
+fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Resolves at the deadline, once there is one.
+async fn deadline(mut closing: watch::Receiver<Option<Instant>>) {
+    let deadline = closing.wait_for(Option::is_some).await.map(|deadline| *deadline);
+    match deadline {
+        Ok(Some(deadline)) => tokio::time::sleep_until(deadline).await,
+        // Dropped without a shutdown: the task is about to be aborted.
+        _ => std::future::pending().await,
+    }
+}
+
+/// Incoming messages that may wait for their taker.
+const INCOMING: usize = 1024;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,91 @@
+//! The WebAssembly engine: one for all translators, its settings fixed here and nowhere else.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use wasmtime::Config;
+
+use super::Limits;
+
+/// Compiles translators, and counts the time of their calls. The clock stops when it is dropped, so it must outlive
+/// every call; a generation does not keep it alive.
+pub struct Engine {
+    inner: wasmtime::Engine,
+    generations: AtomicU64,
+    /// Dropped to stop the ticker.
+    stop: Option<Sender<()>>,
+    ticker: Option<JoinHandle<()>>,
+}
+
+impl Engine {
+    /// Starts the engine and its ticker thread. `limits.memory` sizes the address space set aside for an instance.
+    ///
+    /// # Errors
+    /// The machine cannot run the compiled code, or no thread can be started.
+    pub fn new(limits: &Limits) -> wasmtime::Result<Self> {
+        let inner = wasmtime::Engine::new(&settings(limits))?;
+        let (stop, stopped) = mpsc::channel::<()>();
+        let ticking = inner.clone();
+        let tick = move || {
+            while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+                ticking.increment_epoch();
+            }
+        };
+        let ticker = thread::Builder::new().name("translator-clock".to_owned()).spawn(tick)?;
+        Ok(Self { inner, generations: AtomicU64::new(0), stop: Some(stop), ticker: Some(ticker) })
+    }
+
+    pub(super) fn inner(&self) -> &wasmtime::Engine {
+        &self.inner
+    }
+
+    /// 1, 2, 3…
+    pub(super) fn next_generation(&self) -> u64 {
+        self.generations.fetch_add(1, Ordering::Relaxed) + 1
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if self.ticker.take().is_some_and(|ticker| ticker.join().is_err()) {
+            tracing::error!("the translators' clock has panicked");
+        }
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("generations", &self.generations).finish_non_exhaustive()
+    }
+}
+
+/// The wall time as ticks. The running tick is partly over, so one more.
+pub(super) fn ticks(wall: Duration) -> u64 {
+    u64::try_from(wall.as_nanos().div_ceil(TICK.as_nanos())).unwrap_or(u64::MAX / 2).saturating_add(1)
+}
+
+fn settings(limits: &Limits) -> Config {
+    let mut config = Config::new();
+    config.wasm_component_model(true);
+    // Both: fuel is the verdict, the same on every machine; the epoch ends what a busy machine drags out.
+    config.consume_fuel(true).epoch_interruption(true);
+    // The same input gives the same bytes on every machine.
+    config.cranelift_nan_canonicalization(true).relaxed_simd_deterministic(true);
+    // What no translator's compiler emits is refused rather than carried.
+    config
+        .wasm_memory64(false)
+        .wasm_multi_memory(false)
+        .wasm_wide_arithmetic(false)
+        .wasm_custom_page_sizes(false);
+    // The default sets 4 GiB of address space aside for each instance, which fails under `ulimit -v`.
+    // Instances live for long, so allocating them on demand is quick enough, and no pool can run dry.
+    config.memory_reservation(limits.memory as u64).memory_reservation_for_growth(0).memory_guard_size(GUARD);
+    config
+}
+
+const TICK: Duration = Duration::from_millis(5);
+const GUARD: u64 = 64 << 10;

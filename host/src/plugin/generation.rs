@@ -1,0 +1,213 @@
+//! One loaded version of a translator: compiled, linked and configured, so that it can take calls at once.
+
+use std::fmt;
+use std::sync::Arc;
+
+use thiserror::Error;
+use wasmtime::component::types::Component as ComponentType;
+use wasmtime::component::{Component, HasSelf, Linker};
+
+use super::bindings::{self, TranslatorPre, contract::setup};
+use super::instance::{Instance, State};
+use super::{Artifact, Engine, Fault, Limits, Origin};
+
+/// A translator that has passed every step and can be offered to a [`super::Slot`].
+pub struct Generation {
+    pre: TranslatorPre<State>,
+    limits: Limits,
+    settings: String,
+    subscriptions: setup::Subscriptions,
+    number: u64,
+    digest: String,
+    origin: Origin,
+}
+
+impl Generation {
+    /// Takes an artifact through all steps, in this thread: parsing and compiling take tenths of a second. Nothing that
+    /// serves is touched.
+    ///
+    /// # Errors
+    /// The step that failed, and why, in words for the operator.
+    pub fn prove(
+        engine: &Engine,
+        artifact: &Artifact,
+        settings: &serde_json::Value,
+        limits: &Limits,
+    ) -> Result<Self, Rejection> {
+        artifact.identify()?;
+        let component = Component::new(engine.inner(), artifact.bytes()).map_err(|error| {
+            let reason = format!("not a whole and valid component: {error:#}");
+            Rejection { step: Step::Compiled, reason }
+        })?;
+        check_contract(engine, &component.component_type())?;
+        let linked = |error| Rejection {
+            step: Step::Linked,
+            reason: format!("it does not fit the contract: {error:#}"),
+        };
+        let pre = link(engine, &component).map_err(linked)?;
+        let settings = settings.to_string();
+        let mut generation = Self {
+            pre,
+            limits: limits.clone(),
+            settings,
+            subscriptions: setup::Subscriptions {
+                filters: Vec::new(),
+                parameters: Vec::new(),
+                attributes: Vec::new(),
+            },
+            number: engine.next_generation(),
+            digest: artifact.digest(),
+            origin: artifact.origin().clone(),
+        };
+        let name: Arc<str> = artifact.origin().to_string().into();
+        let (_, subscriptions) = Instance::start(&generation, &name)
+            .map_err(|fault| Rejection { step: Step::Configured, reason: reason(fault) })?;
+        generation.subscriptions = subscriptions;
+        Ok(generation)
+    }
+
+    /// What `configure` asked for.
+    pub fn subscriptions(&self) -> &setup::Subscriptions {
+        &self.subscriptions
+    }
+
+    /// Counts up with every generation of the gateway's run.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// SHA-256 of the artifact, in hexadecimal digits.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// Where the artifact came from.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// The settings, as `configure` gets them.
+    pub fn settings(&self) -> &str {
+        &self.settings
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    pub(super) fn pre(&self) -> &TranslatorPre<State> {
+        &self.pre
+    }
+}
+
+impl fmt::Debug for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Generation")
+            .field("number", &self.number)
+            .field("origin", &self.origin)
+            .field("digest", &self.digest)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why an artifact does not become a generation.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("rejected when {step}: {reason}")]
+pub struct Rejection {
+    /// How far it came.
+    pub step: Step,
+    /// What is wrong.
+    pub reason: String,
+}
+
+/// The steps of an artifact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The whole file is in memory.
+    Read,
+    /// It is a component of a contract that this gateway speaks.
+    Identified,
+    /// It is parsed and compiled.
+    Compiled,
+    /// Its imports are there and its exports have the contract's types.
+    Linked,
+    /// It accepts its settings.
+    Configured,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Read => "read",
+            Self::Identified => "identified",
+            Self::Compiled => "compiled",
+            Self::Linked => "linked",
+            Self::Configured => "configured",
+        })
+    }
+}
+
+/// Exports all of the contract's interfaces in a version that is spoken here, and imports nothing else.
+fn check_contract(engine: &Engine, component: &ComponentType) -> Result<(), Rejection> {
+    let exports: Vec<&str> = component.exports(engine.inner()).map(|(name, _)| name).collect();
+    for interface in ["setup", "uplink", "downlink"] {
+        let of = format!("{PACKAGE}{interface}");
+        let versions = exports.iter().filter_map(|name| name.strip_prefix(&of)?.strip_prefix('@'));
+        let versions: Vec<&str> = versions.collect();
+        if versions.iter().any(|version| is_spoken(version)) {
+            continue;
+        }
+        let reason = match versions.first() {
+            Some(version) => format!(
+                "it was made for version {version} of the translator contract, this gateway speaks {CONTRACT}: \
+                 build it with the SDK of this gateway's release"
+            ),
+            None => format!("not a translator: it does not export {of}@{CONTRACT}"),
+        };
+        return Err(Rejection { step: Step::Identified, reason });
+    }
+    for (name, _) in component.imports(engine.inner()) {
+        let own =
+            ["log@", "types@", "events@"].iter().find_map(|of| name.strip_prefix(PACKAGE)?.strip_prefix(of));
+        let reason = match own {
+            Some(version) if is_spoken(version) => continue,
+            Some(version) => format!("it imports {name}, this gateway speaks {CONTRACT}, not {version}"),
+            None => format!("it imports {name}, which a translator cannot have{}", likely_cause(name)),
+        };
+        return Err(Rejection { step: Step::Linked, reason });
+    }
+    Ok(())
+}
+
+fn is_spoken(version: &str) -> bool {
+    version.split('.').next() == CONTRACT.split('.').next()
+}
+
+fn likely_cause(import: &str) -> &'static str {
+    if import.starts_with("wasi:") {
+        ": built for wasm32-wasip2; build it for wasm32-unknown-unknown"
+    } else if import.starts_with("tidegate:") {
+        ": made for a later gateway"
+    } else {
+        ""
+    }
+}
+
+fn link(engine: &Engine, component: &Component) -> wasmtime::Result<TranslatorPre<State>> {
+    let mut linker = Linker::new(engine.inner());
+    bindings::log::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+    bindings::contract::types::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+    bindings::contract::events::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+    TranslatorPre::new(linker.instantiate_pre(component)?)
+}
+
+/// What `configure` itself says is enough said.
+fn reason(fault: Fault) -> String {
+    match fault {
+        Fault::Malformed(diagnostics) => format!("settings refused: {diagnostics}"),
+        other => other.to_string(),
+    }
+}
+
+const PACKAGE: &str = "tidegate:translator/";
+const CONTRACT: &str = "1.0.0";

@@ -1,0 +1,280 @@
+//! One running copy of a translator, owned by the thread that calls it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use wasmtime::{ResourceLimiter, Store, Trap};
+
+use super::bindings::contract::types::{self, Action};
+use super::bindings::contract::{events, setup};
+use super::bindings::{self, Translator};
+use super::engine::ticks;
+use super::{Fault, Generation, LimitKind, Limits, Outcome, Slot, actions};
+
+/// One thread's way to call the translator of a slot. It makes an instance when it needs one.
+pub struct Caller {
+    slot: Arc<Slot>,
+    running: Option<Running>,
+}
+
+struct Running {
+    generation: Arc<Generation>,
+    instance: Instance,
+}
+
+impl Caller {
+    /// Makes no instance yet.
+    pub fn new(slot: Arc<Slot>) -> Self {
+        Self { slot, running: None }
+    }
+
+    /// The slot that is called.
+    pub fn slot(&self) -> &Arc<Slot> {
+        &self.slot
+    }
+
+    /// What is to be done about an event: checked against the limits, topics valid.
+    ///
+    /// # Errors
+    /// The call gave nothing; the next one works unless the slot rests.
+    pub fn uplink(&mut self, event: &events::Event<'_>) -> Result<Vec<Action>, Fault> {
+        self.uplink_at(Instant::now(), event)
+    }
+
+    /// As [`Self::uplink`], at a time of the caller's choice (which decides whether the slot rests).
+    ///
+    /// # Errors
+    /// As [`Self::uplink`].
+    pub fn uplink_at(&mut self, now: Instant, event: &events::Event<'_>) -> Result<Vec<Action>, Fault> {
+        self.call(now, |translator, store| {
+            translator.tidegate_translator_uplink().call_translate(store, event.clone())
+        })
+    }
+
+    /// What is to be done about an MQTT message: checked against the limits, topics valid.
+    ///
+    /// # Errors
+    /// The call gave nothing; the next one works unless the slot rests.
+    pub fn downlink(&mut self, message: &types::MessageParam<'_>) -> Result<Vec<Action>, Fault> {
+        self.downlink_at(Instant::now(), message)
+    }
+
+    /// As [`Self::downlink`], at a time of the caller's choice (which decides whether the slot rests).
+    ///
+    /// # Errors
+    /// As [`Self::downlink`].
+    pub fn downlink_at(
+        &mut self,
+        now: Instant,
+        message: &types::MessageParam<'_>,
+    ) -> Result<Vec<Action>, Fault> {
+        self.call(now, |translator, store| {
+            translator.tidegate_translator_downlink().call_translate(store, message.clone())
+        })
+    }
+
+    fn call(
+        &mut self,
+        now: Instant,
+        function: impl FnOnce(&Translator, &mut Store<State>) -> Called,
+    ) -> Result<Vec<Action>, Fault> {
+        let result = self.slot.admit(now).and_then(|()| {
+            let running = self.ready()?;
+            let limits = running.generation.limits();
+            let actions = running.instance.call(limits, function)?;
+            actions::check(&actions, limits)?;
+            Ok(actions)
+        });
+        let outcome = result.as_ref().err().map_or(Outcome::Ok, Fault::class);
+        let worn = self
+            .running
+            .as_ref()
+            .is_some_and(|running| running.instance.is_worn(running.generation.limits()));
+        if worn
+            || matches!(outcome, Outcome::Trap | Outcome::Limit | Outcome::Internal | Outcome::InvalidOutput)
+        {
+            self.running = None;
+        }
+        self.slot.record(outcome, now);
+        result
+    }
+
+    /// An instance of the active generation: the one at hand, or a new one.
+    fn ready(&mut self) -> Result<&mut Running, Fault> {
+        let current = self.running.take().filter(|running| self.slot.is_active(&running.generation));
+        let running = match current {
+            Some(running) => running,
+            None => {
+                let generation = self.slot.active();
+                // Its `configure` was tried before and gives the same again, being a pure function.
+                let (instance, _) = Instance::start(&generation, self.slot.shared_name())?;
+                Running { generation, instance }
+            }
+        };
+        Ok(self.running.insert(running))
+    }
+}
+
+impl fmt::Debug for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Caller").field("slot", &self.slot).finish_non_exhaustive()
+    }
+}
+
+/// A store with one configured translator in it.
+pub(super) struct Instance {
+    store: Store<State>,
+    translator: Translator,
+    calls: u32,
+}
+
+impl Instance {
+    /// Instantiates and configures, within the limits of one call. Refused settings are `Malformed`.
+    pub(super) fn start(
+        generation: &Generation,
+        name: &Arc<str>,
+    ) -> Result<(Self, setup::Subscriptions), Fault> {
+        let limits = generation.limits();
+        let mut store = Store::new(generation.pre().engine(), State::new(name, limits));
+        store.limiter(|state| &mut state.memory);
+        // What wasmtime copies out of the guest for one call, so that a small guest cannot ask for a huge copy.
+        store.set_hostcall_fuel(
+            limits.bytes.saturating_mul(2).saturating_add(limits.actions.saturating_mul(ACTION_COST)),
+        );
+        arm(&mut store, limits)?;
+        let translator = generation.pre().instantiate(&mut store).map_err(|error| classify(&error))?;
+        let configured =
+            translator.tidegate_translator_setup().call_configure(&mut store, generation.settings());
+        let subscriptions = configured
+            .map_err(|error| classify(&error))?
+            .map_err(|diagnostics| Fault::Malformed(describe(&diagnostics)))?;
+        Ok((Self { store, translator, calls: 0 }, subscriptions))
+    }
+
+    fn call(
+        &mut self,
+        limits: &Limits,
+        function: impl FnOnce(&Translator, &mut Store<State>) -> Called,
+    ) -> Result<Vec<Action>, Fault> {
+        arm(&mut self.store, limits)?;
+        self.calls += 1;
+        function(&self.translator, &mut self.store).map_err(|error| classify(&error))?.map_err(|fault| {
+            match fault {
+                types::Fault::Unsupported(text) => Fault::Unsupported(text),
+                types::Fault::Malformed(text) => Fault::Malformed(text),
+                types::Fault::Internal(text) => Fault::Internal(text),
+            }
+        })
+    }
+
+    /// WebAssembly memory never shrinks, so an instance that has grown large is not kept.
+    fn is_worn(&self, limits: &Limits) -> bool {
+        self.calls >= CALLS || self.store.data().memory.used > limits.memory / 2
+    }
+}
+
+/// What the host keeps for an instance.
+pub(super) struct State {
+    memory: Memory,
+    translator: Arc<str>,
+    lines: u32,
+}
+
+impl State {
+    fn new(translator: &Arc<str>, limits: &Limits) -> Self {
+        Self { memory: Memory { used: 0, cap: limits.memory }, translator: Arc::clone(translator), lines: 0 }
+    }
+}
+
+impl types::Host for State {}
+impl events::Host for State {}
+
+impl bindings::log::Host for State {
+    fn write(&mut self, level: bindings::log::Level, text: String) {
+        use bindings::log::Level;
+        self.lines += 1;
+        if self.lines > LOG_LINES {
+            if self.lines == LOG_LINES + 1 {
+                tracing::warn!(
+                    translator = &*self.translator,
+                    "more than {LOG_LINES} lines in one call, the rest is left out"
+                );
+            }
+            return;
+        }
+        let line = cut(&text);
+        let translator = &*self.translator;
+        match level {
+            Level::Trace => tracing::trace!(translator, "{line}"),
+            Level::Debug => tracing::debug!(translator, "{line}"),
+            Level::Info => tracing::info!(translator, "{line}"),
+            Level::Warn => tracing::warn!(translator, "{line}"),
+            Level::Error => tracing::error!(translator, "{line}"),
+        }
+    }
+}
+
+/// Caps all memories of an instance together.
+struct Memory {
+    used: usize,
+    cap: usize,
+}
+
+impl ResourceLimiter for Memory {
+    /// A refusal is an error, not `false`: the guest would only abort, and nobody could tell why.
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let wanted = self.used.saturating_add(desired.saturating_sub(current));
+        if wanted > self.cap {
+            return Err(wasmtime::Error::new(LimitKind::Memory { wanted, cap: self.cap }));
+        }
+        self.used = wanted;
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(desired <= TABLE_ELEMENTS)
+    }
+}
+
+type Called = wasmtime::Result<Result<Vec<Action>, types::Fault>>;
+
+/// Gives the next call its fuel, its time and its log lines.
+fn arm(store: &mut Store<State>, limits: &Limits) -> Result<(), Fault> {
+    store.set_fuel(limits.fuel).map_err(|error| classify(&error))?;
+    store.set_epoch_deadline(ticks(limits.wall));
+    store.data_mut().lines = 0;
+    Ok(())
+}
+
+/// wasmtime's error as a fault. What is neither a limit nor a trap comes from reading the result: pointers out of bounds,
+/// text that is not UTF-8, an unknown variant, more than may be copied.
+fn classify(error: &wasmtime::Error) -> Fault {
+    if let Some(limit) = error.downcast_ref::<LimitKind>() {
+        return Fault::Limit(*limit);
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::OutOfFuel) => Fault::Limit(LimitKind::Fuel),
+        Some(Trap::Interrupt) => Fault::Limit(LimitKind::Wall),
+        Some(_) => Fault::Trap { reason: format!("{error:?}") },
+        None => Fault::InvalidOutput(format!("{error:#}")),
+    }
+}
+
+fn describe(diagnostics: &[setup::Diagnostic]) -> String {
+    let all: Vec<String> = diagnostics.iter().map(|of| format!("{}: {}", of.key, of.text)).collect();
+    all.join("; ")
+}
+
+/// The first KiB of a line, at a character boundary.
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(LOG_LINE)]
+}
+
+/// An instance is renewed now and then, so that a leak in a translator stays small.
+const CALLS: u32 = 1_000_000;
+const LOG_LINE: usize = 1 << 10;
+const LOG_LINES: u32 = 20;
+const TABLE_ELEMENTS: usize = 100_000;
+/// Bytes that an action without its texts may cost when it is copied.
+const ACTION_COST: usize = 1 << 10;

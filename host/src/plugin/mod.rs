@@ -1,0 +1,30 @@
+//! Translators: WebAssembly components, proved before they serve, called under limits, replaced while in use.
+//!
+//! The words: an [`Artifact`] is one `.wasm`; [`Generation::prove`] compiles, links and configures it with one slot's
+//! settings; a [`Slot`] is the named place where the generation in use stands; a [`Caller`] is one thread's way to call
+//! it. `app` builds the slots, `bridge` calls them with the types of [`contract`]. There is one [`Engine`] for all.
+//!
+//! Whatever a translator does, a call returns within its limits, with actions that are valid MQTT and within the
+//! configured size, or with a [`Fault`]; and the next call works.
+
+mod actions;
+mod artifact;
+mod bindings;
+mod engine;
+mod fault;
+mod generation;
+mod instance;
+mod limits;
+mod slot;
+
+pub use artifact::{Artifact, Origin};
+pub use bindings::contract;
+pub use engine::Engine;
+pub use fault::{Fault, LimitKind, Outcome};
+pub use generation::{Generation, Rejection, Step};
+pub use instance::Caller;
+pub use limits::Limits;
+pub use slot::Slot;
+
+#[cfg(test)]
+mod tests;

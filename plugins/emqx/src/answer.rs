@@ -1,0 +1,192 @@
+//! Answers, notifications, and what becomes of a request that has none.
+
+use tidegate_sdk::{
+    Action, Answered, Content, Delivery, Failed, Failure, Fault, Message, Notified, Progressed, Properties, Sent, Stage,
+};
+
+use crate::content;
+use crate::context::{Command, Context};
+use crate::json;
+use crate::registration::{head, publish};
+use crate::settings::{Settings, Topic};
+
+/// The answer to a command, or to an observation that was begun on registration.
+pub(crate) fn answered(settings: &Settings, event: &Answered) -> Result<Vec<Action>, Fault> {
+    let context = parse(&event.context)?;
+    let is_observe = context.command == Command::Observe;
+    if is_observe && is_success(event.code) && event.delivery != Delivery::Piggybacked {
+        // EMQX takes any message of its own for a notification, also the first.
+        return Ok(vec![notification(settings, &context, event.code, event.sequence, &event.content)]);
+    }
+    let sequence = event.sequence.filter(|sequence| is_observe && *sequence != 0);
+    let payload = render(settings, &context, context.command.name(), (event.code, sequence), &event.content);
+    Ok(vec![publish(context.mountpoint, &settings.translators.response, payload)])
+}
+
+/// A notification.
+pub(crate) fn notified(settings: &Settings, event: &Notified) -> Result<Vec<Action>, Fault> {
+    let context = parse(&event.context)?;
+    Ok(vec![notification(settings, &context, event.code, event.sequence, &event.content)])
+}
+
+/// Values that a client sent unasked, which EMQX does not know.
+pub(crate) fn sent(settings: &Settings, event: &Sent) -> Vec<Action> {
+    let endpoint = &event.client.endpoint;
+    let mut out = head(settings, "send", endpoint);
+    out.extend_from_slice(b"{\"content\":");
+    content::write_samples(&mut out, &event.content);
+    out.extend_from_slice(b"}}");
+    let mountpoint = settings.mountpoint.render(endpoint, &event.registration);
+    vec![publish(&mountpoint, &settings.translators.notify, out)]
+}
+
+/// An empty acknowledgement is told, other steps are not.
+pub(crate) fn progressed(settings: &Settings, event: &Progressed) -> Result<Vec<Action>, Fault> {
+    if !matches!(event.stage, Stage::Acknowledged) {
+        return Ok(vec![]);
+    }
+    let context = parse(&event.context)?;
+    Ok(vec![publish(context.mountpoint, &settings.translators.response, context.own_data("ack"))])
+}
+
+/// A request that came to nothing.
+pub(crate) fn failed(settings: &Settings, event: &Failed) -> Result<Vec<Action>, Fault> {
+    let context = parse(&event.context)?;
+    let refused = |code: u8, reason: &str| {
+        context.answer(context.command.name(), None, |out| outcome(out, &context, code, Some(reason)))
+    };
+    let payload = match &event.failure {
+        Failure::Reset => context.own_data("coap_reset"),
+        Failure::Timeout => context.own_data("coap_timeout"),
+        // In EMQX the queue goes silently with the session.
+        Failure::Expired | Failure::Unreachable | Failure::Ended if settings.is_strict() => return Ok(vec![]),
+        Failure::Expired | Failure::Unreachable | Failure::Ended => context.own_data("coap_timeout"),
+        // In EMQX nobody subscribes for a client that is not there.
+        Failure::UnknownClient if settings.is_strict() => return Ok(vec![]),
+        Failure::UnknownClient => refused(0x84, &format!("no client {} is registered", event.client.endpoint)),
+        Failure::QueueFull => refused(0xa3, "too many requests wait for this client"),
+        Failure::Invalid(why) => refused(0x80, why),
+    };
+    Ok(vec![publish(context.mountpoint, &settings.translators.response, payload)])
+}
+
+/// A CoAP code as EMQX names it: `2.05` and `content`.
+pub(crate) fn write_code(out: &mut Vec<u8>, code: u8) {
+    let name = match code {
+        0x41 => "created",
+        0x42 => "deleted",
+        0x43 => "valid",
+        0x44 => "changed",
+        0x45 => "content",
+        0x5f => "continue",
+        0x80 => "bad_request",
+        0x81 => "unauthorized",
+        0x82 => "bad_option",
+        0x83 => "forbidden",
+        0x84 => "not_found",
+        0x85 => "method_not_allowed",
+        0x86 => "not_acceptable",
+        0x88 => "request_entity_incomplete",
+        0x89 => "conflict",
+        0x8c => "precondition_failed",
+        0x8d => "request_entity_too_large",
+        0x8f => "unsupported_content_format",
+        0x96 => "unprocessable_entity",
+        0x9d => "too_many_requests",
+        0xa0 => "internal_server_error",
+        0xa1 => "not_implemented",
+        0xa2 => "bad_gateway",
+        0xa3 => "service_unavailable",
+        0xa4 => "gateway_timeout",
+        0xa5 => "proxying_not_supported",
+        0xa8 => "hop_limit_reached",
+        _ => "unknown",
+    };
+    out.extend_from_slice(b"\"codeMsg\":\"");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\",\"code\":\"");
+    let (class, detail) = (code >> 5, code & 0x1f);
+    out.extend_from_slice(&[b'0' + class, b'.', b'0' + detail / 10, b'0' + detail % 10]);
+    out.push(b'"');
+}
+
+fn parse(context: &str) -> Result<Context<'_>, Fault> {
+    Context::parse(context).ok_or_else(|| Fault::Malformed(format!("not a context of this translator: {context:?}")))
+}
+
+fn notification(settings: &Settings, context: &Context<'_>, code: u8, sequence: Option<u32>, content: &Content) -> Action {
+    let sequence = sequence.filter(|sequence| *sequence != 0);
+    let payload = render(settings, context, "notify", (code, sequence), content);
+    if content::segments(context.path).first() == Some(&"5") {
+        // Firmware notifications go where an older product had them.
+        return Action::Publish(Message {
+            topic: format!("{}{FIRMWARE_TOPIC}", context.mountpoint),
+            payload,
+            qos: tidegate_sdk::Qos::AtMostOnce,
+            retain: false,
+            properties: Properties::default(),
+        });
+    }
+    let topic: &Topic = &settings.translators.notify;
+    publish(context.mountpoint, topic, payload)
+}
+
+/// The whole message. What cannot be decoded turns the answer into 4.00.
+fn render(
+    settings: &Settings,
+    context: &Context<'_>,
+    message_type: &str,
+    (code, sequence): (u8, Option<u32>),
+    content: &Content,
+) -> Vec<u8> {
+    context.answer(message_type, sequence, |out| {
+        let start = out.len();
+        let code = match context.command {
+            Command::Write if code == CONTENT => if content.payload.is_empty() { METHOD_NOT_ALLOWED } else { CHANGED },
+            _ => code,
+        };
+        let has_values = match context.command {
+            Command::Read => is_success(code),
+            Command::Discover | Command::Observe | Command::CancelObserve => code == CONTENT,
+            _ => false,
+        };
+        if !has_values {
+            return outcome(out, context, code, None);
+        }
+        out.extend_from_slice(b"{\"reqPath\":");
+        json::string(out, context.path);
+        out.extend_from_slice(b",\"content\":");
+        if context.command == Command::Discover {
+            content::write_links(out, &content.payload);
+        } else if content::write(out, content, context.path, settings.is_strict()).is_err() {
+            out.truncate(start);
+            return outcome(out, context, BAD_REQUEST, None);
+        }
+        out.push(b',');
+        write_code(out, code);
+        out.push(b'}');
+    })
+}
+
+/// `data` without content.
+fn outcome(out: &mut Vec<u8>, context: &Context<'_>, code: u8, reason: Option<&str>) {
+    out.extend_from_slice(b"{\"reqPath\":");
+    json::string(out, context.path);
+    if let Some(reason) = reason {
+        out.extend_from_slice(b",\"reason\":");
+        json::string(out, reason);
+    }
+    out.push(b',');
+    write_code(out, code);
+    out.push(b'}');
+}
+
+const fn is_success(code: u8) -> bool {
+    code >> 5 == 2
+}
+
+const CHANGED: u8 = 0x44;
+const CONTENT: u8 = 0x45;
+const BAD_REQUEST: u8 = 0x80;
+const METHOD_NOT_ALLOWED: u8 = 0x85;
+const FIRMWARE_TOPIC: &str = "/v1/up/dm";

@@ -1,0 +1,59 @@
+//! The translator in the box: topics and JSON of EMQX's LwM2M gateway.
+//!
+//! Up: [`registration`] for register, update and the end; [`answer`] for answers and notifications, whose values
+//! [`content`] renders. Down: [`command`] reads what applications publish and [`value`] encodes what is to be written.
+//! [`context`] is what an answer is told in: all of its JSON that is known when the command comes. [`mountpoint`] makes
+//! and reads topics, [`settings`] is the configuration, [`json`] writes.
+//!
+//! Nothing is kept between calls.
+
+mod answer;
+mod command;
+mod content;
+mod context;
+mod json;
+mod mountpoint;
+mod number;
+mod registration;
+mod settings;
+mod tlv;
+mod value;
+
+pub use settings::{Compatibility, Settings};
+use tidegate_sdk::{Action, Diagnostic, Event, Fault, Message, Subscription, Subscriptions, Translator};
+
+/// The translator, configured.
+#[derive(Debug)]
+pub struct Emqx {
+    settings: Settings,
+}
+
+impl Translator for Emqx {
+    fn configure(settings: &str) -> Result<(Self, Subscriptions), Vec<Diagnostic>> {
+        let settings = Settings::parse(settings)?;
+        let filter = Subscription { filter: settings.command_filter(), qos: settings.translators.command.qos() };
+        let parameters = settings.mountpoint.parameters().into_iter().map(str::to_owned).collect();
+        let subscriptions = Subscriptions { filters: vec![filter], parameters, attributes: vec![] };
+        Ok((Self { settings }, subscriptions))
+    }
+
+    fn uplink(&self, event: Event) -> Result<Vec<Action>, Fault> {
+        Ok(match event {
+            Event::Registered(event) => registration::registered(&self.settings, &event),
+            Event::Updated(event) => registration::updated(&self.settings, &event),
+            Event::Ended(event) => registration::ended(&self.settings, &event),
+            Event::Answered(event) => answer::answered(&self.settings, &event)?,
+            Event::Notified(event) => answer::notified(&self.settings, &event)?,
+            Event::Sent(event) => answer::sent(&self.settings, &event),
+            Event::Progressed(event) => answer::progressed(&self.settings, &event)?,
+            Event::Failed(event) => answer::failed(&self.settings, &event)?,
+        })
+    }
+
+    fn downlink(&self, message: Message) -> Result<Vec<Action>, Fault> {
+        command::translate(&self.settings, &message)
+    }
+}
+
+#[cfg(target_arch = "wasm32")]
+tidegate_sdk::translator!(Emqx);
