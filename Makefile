@@ -20,7 +20,7 @@ test-workspace:
 	$(CARGO) test --workspace
 
 test-plugins:
-	scripts/setup plugins
+	scripts/setup run
 	$(CARGO) test --manifest-path guest-sdk/Cargo.toml
 	$(CARGO) test --manifest-path plugins/Cargo.toml
 	scripts/plugins-build --check

@@ -25,6 +25,7 @@ pub use mosquitto::Mosquitto;
 pub use peer::{
     Peer, acknowledgement, code, code_text, empty, option_uint, option_values, request, response,
 };
+pub use port::free as free_port;
 pub use process::Process;
 pub use relay::Relay;
 

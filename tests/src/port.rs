@@ -8,7 +8,7 @@ use anyhow::Result;
 
 /// A port free for both UDP and TCP, not given out before by this process. Someone else may still take it before it is
 /// used; whoever starts a server on it tries again with another one.
-pub(crate) fn free() -> Result<u16> {
+pub fn free() -> Result<u16> {
     loop {
         let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
         let port = udp.local_addr()?.port();

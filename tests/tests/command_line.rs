@@ -3,7 +3,9 @@
 use anyhow::{Result, ensure};
 use serde_json::json;
 use tempfile::TempDir;
-use tidegate_tests::{Application, Broker, Device, Gateway, MqttVersion, Process, Setup, tidegate};
+use tidegate_tests::{
+    Application, Broker, Device, Gateway, MqttVersion, Process, Setup, free_port, tidegate,
+};
 
 #[test]
 fn sigterm_ends_it_cleanly() -> Result<()> {
@@ -44,8 +46,10 @@ fn a_bad_configuration_is_refused_with_file_line_and_key() -> Result<()> {
 #[test]
 fn the_demonstration_shows_the_messages_and_ends() -> Result<()> {
     let folder = TempDir::new()?;
-    let mut demo =
-        Process::start(tidegate()?.args(["demo", "--exit-after-read"]).current_dir(folder.path()))?;
+    let (coap, mqtt) = (format!("127.0.0.1:{}", free_port()?), format!("127.0.0.1:{}", free_port()?));
+    let mut command = tidegate()?;
+    command.args(["demo", "--coap", &coap, "--mqtt", &mqtt, "--exit-after-read"]).current_dir(folder.path());
+    let mut demo = Process::start(&mut command)?;
     let status = demo.ended()?;
     let said = demo.everything();
     ensure!(status.code() == Some(0), "{status}:\n{said}");
