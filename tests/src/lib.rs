@@ -1,1 +1,41 @@
-//! placeholder
+//! End-to-end tests: the harness that `tests/*.rs` drive the real `tidegate` binary with.
+//!
+//! Every test starts a gateway of its own on loopback ports of its own ([`Gateway`]), with mosquitto
+//! ([`Mosquitto`]) or the gateway's embedded broker, an application on the MQTT side ([`Application`]) and, on the
+//! CoAP side, a scripted peer ([`Peer`]) or a simulated client ([`Device`]). Nothing here sleeps: everything waits
+//! for something to happen, for [`PATIENCE`] at most, and says what it has seen instead when it does not.
+
+use std::io::Write;
+
+mod application;
+mod device;
+mod gateway;
+mod inbox;
+mod mosquitto;
+mod peer;
+mod port;
+mod process;
+mod relay;
+
+pub use application::{Application, Message, MqttVersion};
+pub use device::{Device, Format, Value};
+pub use gateway::{Broker, Gateway, Setup, tidegate};
+pub use inbox::{Inbox, PATIENCE};
+pub use mosquitto::Mosquitto;
+pub use peer::{
+    Peer, acknowledgement, code, code_text, empty, option_uint, option_values, request, response,
+};
+pub use port::free as free_port;
+pub use process::Process;
+pub use relay::Relay;
+
+/// Why a test that needs something this machine may lack is not run.
+pub fn skipped(why: &str) {
+    report(&format!("skipped: {why}"));
+}
+
+/// Print a line of the test report, past the test runner, which keeps what passing tests print to itself.
+pub fn report(line: &str) {
+    // Nobody may be reading.
+    let _ = writeln!(std::io::stdout(), "{line}");
+}

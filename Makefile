@@ -1,0 +1,52 @@
+# What the README's commands do. Every target installs what it needs (scripts/setup) and can be run alone.
+.PHONY: run build test test-workspace test-plugins interop fmt clippy doc fuzz fuzz-quick
+
+FUZZ_SECONDS ?= 600
+CARGO ?= cargo
+
+run: ## Build the gateway and show what it does: a broker, a device and their messages
+	scripts/setup run
+	$(CARGO) run -p tidegate -- demo
+
+build: ## The gateway, optimised, as target/release/tidegate
+	scripts/setup run
+	$(CARGO) build --release -p tidegate
+
+test: test-workspace test-plugins ## Everything that needs no other client than the simulated ones
+
+test-workspace:
+	scripts/setup test
+	$(CARGO) build --workspace --bins
+	$(CARGO) test --workspace
+
+test-plugins:
+	scripts/setup run
+	$(CARGO) test --manifest-path guest-sdk/Cargo.toml
+	$(CARGO) test --manifest-path plugins/Cargo.toml
+	scripts/plugins-build --check
+
+interop: ## Real third-party clients: Leshan and aiocoap
+	scripts/setup interop
+	$(CARGO) build -p tidegate
+	$(CARGO) test -p tidegate-tests --test 'interop_*' -- --ignored --nocapture
+
+fmt: ## Format everything
+	$(CARGO) fmt --all
+	$(CARGO) fmt --manifest-path guest-sdk/Cargo.toml
+	$(CARGO) fmt --manifest-path plugins/Cargo.toml --all
+
+clippy:
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --manifest-path guest-sdk/Cargo.toml --all-targets -- -D warnings
+	$(CARGO) clippy --manifest-path plugins/Cargo.toml --all-targets -- -D warnings
+
+doc:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --manifest-path guest-sdk/Cargo.toml --no-deps
+
+fuzz: ## Every fuzz target in turn, ten minutes in all
+	scripts/setup fuzz
+	scripts/fuzz $(FUZZ_SECONDS)
+
+fuzz-quick:
+	$(MAKE) fuzz FUZZ_SECONDS=60

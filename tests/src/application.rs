@@ -1,0 +1,205 @@
+//! The application on the MQTT side: publishes commands, collects everything that is published.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use rumqttc::{Client, Event, MqttOptions, Packet, QoS, v5};
+use serde_json::Value as Json;
+
+use crate::inbox::Inbox;
+
+/// A client of the broker that is subscribed to every topic.
+#[derive(Debug)]
+pub struct Application {
+    client: AnyClient,
+    inbox: Arc<Inbox<Message>>,
+    closing: Arc<AtomicBool>,
+}
+
+/// Which protocol the application speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MqttVersion {
+    /// MQTT 3.1.1.
+    V4,
+    /// MQTT 5.
+    V5,
+}
+
+/// A publication as it arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Topic.
+    pub topic: String,
+    /// Payload.
+    pub payload: Vec<u8>,
+    /// QoS it was delivered with: the lower of that of the publication and that of the subscription (2).
+    pub qos: u8,
+    /// Retain flag.
+    pub retain: bool,
+}
+
+enum AnyClient {
+    V4(Client),
+    V5(v5::Client),
+}
+
+impl std::fmt::Debug for AnyClient {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::V4(_) => "MQTT 3.1.1",
+            Self::V5(_) => "MQTT 5",
+        })
+    }
+}
+
+impl Application {
+    /// Connect to the broker on this loopback port and subscribe.
+    pub fn connect(port: u16, version: MqttVersion) -> Result<Self> {
+        let inbox = Arc::new(Inbox::default());
+        let ready = Arc::new(Inbox::default());
+        let closing = Arc::new(AtomicBool::new(false));
+        let name = format!("application-{}-{port}", std::process::id());
+        let listener =
+            Listener { inbox: Arc::clone(&inbox), ready: Arc::clone(&ready), closing: Arc::clone(&closing) };
+        let client = match version {
+            MqttVersion::V4 => {
+                let mut options = MqttOptions::new(name, "127.0.0.1", port);
+                options.set_keep_alive(Duration::from_secs(30)).set_max_packet_size(1 << 20, 1 << 20);
+                let (client, connection) = Client::new(options, 1024);
+                client.subscribe("#", QoS::ExactlyOnce)?;
+                std::thread::spawn(move || listener.run_v4(connection));
+                AnyClient::V4(client)
+            }
+            MqttVersion::V5 => {
+                let mut options = v5::MqttOptions::new(name, "127.0.0.1", port);
+                options.set_keep_alive(Duration::from_secs(30)).set_max_packet_size(Some(1 << 20));
+                let (client, connection) = v5::Client::new(options, 1024);
+                client.subscribe("#", v5::mqttbytes::QoS::ExactlyOnce)?;
+                std::thread::spawn(move || listener.run_v5(connection));
+                AnyClient::V5(client)
+            }
+        };
+        ready.take("answer to the subscription", |()| true)?;
+        Ok(Self { client, inbox, closing })
+    }
+
+    /// Publish a JSON command with QoS 1.
+    pub fn command(&self, topic: &str, command: &Json) -> Result<()> {
+        self.publish(topic, 1, None, command.to_string().into_bytes())
+    }
+
+    /// Publish any bytes; `expiry` (Message Expiry Interval, seconds) needs MQTT 5.
+    pub fn publish(&self, topic: &str, qos: u8, expiry: Option<u32>, payload: Vec<u8>) -> Result<()> {
+        match &self.client {
+            AnyClient::V4(client) => {
+                let qos = rumqttc::qos(qos).context("QoS 0, 1 or 2")?;
+                client.publish(topic, qos, false, payload)?;
+            }
+            AnyClient::V5(client) => {
+                let qos = v5::mqttbytes::qos(qos).context("QoS 0, 1 or 2")?;
+                let properties = v5::mqttbytes::v5::PublishProperties {
+                    message_expiry_interval: expiry,
+                    ..v5::mqttbytes::v5::PublishProperties::default()
+                };
+                client.publish_with_properties(topic, qos, false, payload, properties)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Wait for a message on this topic whose JSON payload is this, whatever the order of its keys.
+    pub fn expect(&self, topic: &str, payload: &Json) -> Result<Message> {
+        let what = format!("{payload} on {topic}");
+        self.inbox.take(&what, |message| message.topic == topic && message.json().as_ref() == Some(payload))
+    }
+
+    /// Wait for a message that matches.
+    pub fn take(&self, what: &str, matches: impl Fn(&Message) -> bool) -> Result<Message> {
+        self.inbox.take(what, matches)
+    }
+
+    /// Wait for a message with this `msgType`.
+    pub fn of_type(&self, msg_type: &str) -> Result<Json> {
+        let matches = |message: &Message| message.json().is_some_and(|json| json["msgType"] == msg_type);
+        let message = self.inbox.take(&format!("message of type {msg_type}"), matches)?;
+        message.json().context("JSON")
+    }
+
+    /// Everything that has arrived and was not taken yet.
+    pub fn drain(&self) -> Vec<Message> {
+        self.inbox.drain()
+    }
+
+    /// Everything that has arrived and not been taken, for a look from outside.
+    pub fn inbox(&self) -> &Inbox<Message> {
+        &self.inbox
+    }
+}
+
+impl Drop for Application {
+    fn drop(&mut self) {
+        self.closing.store(true, Ordering::SeqCst);
+        let _ = match &self.client {
+            AnyClient::V4(client) => client.try_disconnect().is_ok(),
+            AnyClient::V5(client) => client.try_disconnect().is_ok(),
+        };
+    }
+}
+
+impl Message {
+    /// The payload as JSON, if it is any.
+    pub fn json(&self) -> Option<Json> {
+        serde_json::from_slice(&self.payload).ok()
+    }
+}
+
+/// What polls the connection: nothing else may, and it must never stop.
+struct Listener {
+    inbox: Arc<Inbox<Message>>,
+    ready: Arc<Inbox<()>>,
+    closing: Arc<AtomicBool>,
+}
+
+impl Listener {
+    fn run_v4(&self, mut connection: rumqttc::Connection) {
+        for event in connection.iter() {
+            match event {
+                Ok(Event::Incoming(Packet::SubAck(_))) => self.ready.put(()),
+                Ok(Event::Incoming(Packet::Publish(publish))) => self.inbox.put(Message {
+                    topic: publish.topic,
+                    payload: publish.payload.to_vec(),
+                    qos: publish.qos as u8,
+                    retain: publish.retain,
+                }),
+                Err(error) if !self.goes_on(&error) => return,
+                _ => {}
+            }
+        }
+    }
+
+    fn run_v5(&self, mut connection: v5::Connection) {
+        for event in connection.iter() {
+            match event {
+                Ok(v5::Event::Incoming(v5::Incoming::SubAck(_))) => self.ready.put(()),
+                Ok(v5::Event::Incoming(v5::Incoming::Publish(publish))) => self.inbox.put(Message {
+                    topic: String::from_utf8_lossy(&publish.topic).into_owned(),
+                    payload: publish.payload.to_vec(),
+                    qos: publish.qos as u8,
+                    retain: publish.retain,
+                }),
+                Err(error) if !self.goes_on(&error) => return,
+                _ => {}
+            }
+        }
+    }
+
+    /// A lost connection ends the application: its subscription would be gone with it.
+    fn goes_on(&self, error: &dyn std::fmt::Display) -> bool {
+        if !self.closing.load(Ordering::SeqCst) {
+            eprintln!("application: {error}");
+        }
+        false
+    }
+}

@@ -1,0 +1,241 @@
+//! The content formats a simulated client speaks, written apart from the gateway's own.
+
+use coap_lite::{CoapOption, Packet};
+use serde_json::{Map, Value as Json, json};
+
+use super::Path;
+use crate::peer;
+
+/// A resource's value.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub enum Value {
+    Text(String),
+    Integer(i64),
+    Float(f64),
+    Boolean(bool),
+}
+
+/// A content format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Format {
+    Text,
+    Tlv,
+    SenmlJson,
+}
+
+impl Format {
+    /// By its Content-Format number.
+    pub fn from_number(number: u64) -> Option<Self> {
+        match number {
+            0 => Some(Self::Text),
+            11_542 => Some(Self::Tlv),
+            110 => Some(Self::SenmlJson),
+            _ => None,
+        }
+    }
+
+    fn number(self) -> Vec<u8> {
+        match self {
+            Self::Text => vec![],
+            Self::Tlv => vec![0x2d, 0x16],
+            Self::SenmlJson => vec![110],
+        }
+    }
+}
+
+/// Put these resources into a message, as the content of `path`.
+pub(super) fn put(packet: &mut Packet, format: Format, path: &str, resources: &[(Path, Value)]) {
+    packet.add_option(CoapOption::ContentFormat, format.number());
+    packet.payload = match format {
+        Format::Text => resources.first().map(|(_, value)| value.text().into_bytes()).unwrap_or_default(),
+        Format::Tlv => tlv(path, resources),
+        Format::SenmlJson => senml(path, resources).to_string().into_bytes(),
+    };
+}
+
+/// The value that a Write of one resource carries, in text or TLV, of the type the resource has.
+pub(super) fn written(request: &Packet, before: Option<&Value>) -> Option<Value> {
+    let bytes = match Format::from_number(peer::option_uint(request, CoapOption::ContentFormat)?)? {
+        Format::Text => return Value::from_text(std::str::from_utf8(&request.payload).ok()?, before),
+        Format::Tlv => tlv_value(&request.payload)?,
+        Format::SenmlJson => return None,
+    };
+    match before {
+        Some(Value::Integer(_)) => {
+            Some(Value::Integer(bytes.iter().fold(0, |value, byte| value << 8 | i64::from(*byte))))
+        }
+        Some(Value::Boolean(_)) => Some(Value::Boolean(bytes.first() == Some(&1))),
+        Some(Value::Float(_)) => Some(Value::Float(f64::from_be_bytes(bytes.try_into().ok()?))),
+        Some(Value::Text(_)) | None => Some(Value::Text(String::from_utf8(bytes.to_vec()).ok()?)),
+    }
+}
+
+/// `/3/0/1` as numbers, if it names a resource.
+pub(super) fn resource_path(path: &str) -> Option<Path> {
+    let levels: Vec<u16> = path.split('/').skip(1).map(str::parse).collect::<Result<_, _>>().ok()?;
+    levels.try_into().ok()
+}
+
+/// The Uri-Path of a request as `/3/0/1`.
+pub(super) fn path_of(request: &Packet) -> String {
+    let segments = peer::option_values(request, CoapOption::UriPath);
+    segments.iter().map(|segment| format!("/{}", String::from_utf8_lossy(segment))).collect()
+}
+
+impl Value {
+    fn text(&self) -> String {
+        match self {
+            Self::Text(value) => value.clone(),
+            Self::Integer(value) => value.to_string(),
+            Self::Float(value) => value.to_string(),
+            Self::Boolean(value) => u8::from(*value).to_string(),
+        }
+    }
+
+    fn from_text(text: &str, before: Option<&Self>) -> Option<Self> {
+        Some(match before {
+            Some(Self::Integer(_)) => Self::Integer(text.parse().ok()?),
+            Some(Self::Float(_)) => Self::Float(text.parse().ok()?),
+            Some(Self::Boolean(_)) => Self::Boolean(text == "1"),
+            Some(Self::Text(_)) | None => Self::Text(text.to_owned()),
+        })
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Text(value) => value.clone().into_bytes(),
+            Self::Integer(value) => shortest(*value),
+            Self::Float(value) => value.to_be_bytes().to_vec(),
+            Self::Boolean(value) => vec![u8::from(*value)],
+        }
+    }
+
+    fn senml(&self) -> (&'static str, Json) {
+        match self {
+            Self::Text(value) => ("vs", json!(value)),
+            Self::Integer(value) => ("v", json!(value)),
+            Self::Float(value) => ("v", json!(value)),
+            Self::Boolean(value) => ("vb", json!(value)),
+        }
+    }
+}
+
+/// Integers are 1, 2, 4 or 8 bytes long (OMA core 1.2.1, 7.4.3.1).
+fn shortest(value: i64) -> Vec<u8> {
+    if let Ok(value) = i8::try_from(value) {
+        value.to_be_bytes().to_vec()
+    } else if let Ok(value) = i16::try_from(value) {
+        value.to_be_bytes().to_vec()
+    } else if let Ok(value) = i32::try_from(value) {
+        value.to_be_bytes().to_vec()
+    } else {
+        value.to_be_bytes().to_vec()
+    }
+}
+
+fn tlv(path: &str, resources: &[(Path, Value)]) -> Vec<u8> {
+    let inside: Vec<u8> =
+        resources.iter().flat_map(|(path, value)| record(0b1100_0000, path[2], &value.bytes())).collect();
+    match (path.split('/').count(), resources.first()) {
+        // The content of an object wraps its instances; ours have one each.
+        (2, Some((path, _))) => record(0, path[1], &inside),
+        _ => inside,
+    }
+}
+
+fn record(kind: u8, id: u16, value: &[u8]) -> Vec<u8> {
+    let mut head = kind;
+    let mut bytes = Vec::new();
+    match u8::try_from(id) {
+        Ok(id) => bytes.push(id),
+        Err(_) => {
+            head |= 0b10_0000;
+            bytes.extend(id.to_be_bytes());
+        }
+    }
+    let length = u16::try_from(value.len()).expect("a test's value is short");
+    match length {
+        0..8 => head |= length.to_be_bytes()[1],
+        8..256 => {
+            head |= 0b1000;
+            bytes.push(length.to_be_bytes()[1]);
+        }
+        _ => {
+            head |= 0b1_0000;
+            bytes.extend(length.to_be_bytes());
+        }
+    }
+    [vec![head], bytes, value.to_vec()].concat()
+}
+
+/// The value of the first record.
+fn tlv_value(bytes: &[u8]) -> Option<&[u8]> {
+    let head = *bytes.first()?;
+    let after_id = if head & 0b10_0000 == 0 { 2 } else { 3 };
+    let length_bytes = usize::from(head >> 3 & 0b11);
+    let length = match length_bytes {
+        0 => usize::from(head & 0b111),
+        _ => bytes
+            .get(after_id..after_id + length_bytes)?
+            .iter()
+            .fold(0, |sum, byte| sum << 8 | usize::from(*byte)),
+    };
+    bytes.get(after_id + length_bytes..after_id + length_bytes + length)
+}
+
+fn senml(path: &str, resources: &[(Path, Value)]) -> Json {
+    let single = resource_path(path).is_some();
+    let records = resources.iter().enumerate().map(|(index, (found, value))| {
+        let mut record = Map::new();
+        let name = found.map(|level| format!("/{level}")).concat();
+        if index == 0 {
+            let base = if single { path.to_owned() } else { format!("{path}/") };
+            record.insert("bn".to_owned(), json!(base));
+        }
+        if !single {
+            let relative = name.strip_prefix(&format!("{path}/")).unwrap_or(&name);
+            record.insert("n".to_owned(), json!(relative));
+        }
+        let (key, value) = value.senml();
+        record.insert(key.to_owned(), value);
+        Json::Object(record)
+    });
+    Json::Array(records.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(value: &str) -> Value {
+        Value::Text(value.to_owned())
+    }
+
+    #[test]
+    fn tlv_is_what_wakaama_sends() {
+        let resources = [([3, 0, 3], text("1.0")), ([3, 0, 9], Value::Integer(100))];
+        assert_eq!(tlv("/3/0", &resources), b"\xc3\x031.0\xc1\x09\x64");
+        assert_eq!(tlv("/3", &resources), b"\x08\x00\x08\xc3\x031.0\xc1\x09\x64");
+        assert_eq!(
+            tlv("/3/0/0", &[([3, 0, 0], text("Open Mobile Alliance"))]),
+            b"\xc8\x00\x14Open Mobile Alliance"
+        );
+    }
+
+    #[test]
+    fn senml_is_what_wakaama_sends() {
+        let resources = [([3, 0, 3], text("1.0")), ([3, 0, 9], Value::Integer(100))];
+        let expected = json!([{ "bn": "/3/0/", "n": "3", "vs": "1.0" }, { "n": "9", "v": 100 }]);
+        assert_eq!(senml("/3/0", &resources), expected);
+        assert_eq!(senml("/3/0/3", &resources[..1]), json!([{ "bn": "/3/0/3", "vs": "1.0" }]));
+    }
+
+    #[test]
+    fn a_written_record_is_read_with_short_and_long_ids_and_lengths() {
+        assert_eq!(tlv_value(b"\xc3\x031.0"), Some(&b"1.0"[..]));
+        assert_eq!(tlv_value(b"\xe8\x16\x44\x0812345678"), Some(&b"12345678"[..]));
+        assert_eq!(tlv_value(b"\xc8\x03"), None);
+    }
+}

@@ -1,0 +1,169 @@
+//! The gateway under test, as a process.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value as Json, json};
+use tempfile::TempDir;
+
+use crate::port;
+use crate::process::Process;
+
+/// A running `tidegate run` with a folder of its own.
+#[derive(Debug)]
+pub struct Gateway {
+    process: Process,
+    folder: TempDir,
+    coap: SocketAddr,
+    mqtt: u16,
+}
+
+/// What the gateway publishes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Broker {
+    /// A broker on this loopback port.
+    On(u16),
+    /// The one inside the gateway.
+    Embedded,
+}
+
+/// How the gateway is configured. Start from [`Setup::new`].
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Where to publish.
+    pub broker: Broker,
+    /// `[mqtt] version`: 4 or 5.
+    pub version: u8,
+    /// `[coap] shards`; 0: as many as there are cores.
+    pub shards: u8,
+    /// `[translator.settings]`.
+    pub settings: Json,
+    /// `[registration]`.
+    pub registration: Json,
+}
+
+impl Setup {
+    /// MQTT 5, the translator's default settings except `compatibility`.
+    pub fn new(broker: Broker, compatibility: &str) -> Self {
+        Self {
+            broker,
+            version: 5,
+            shards: 0,
+            settings: json!({ "compatibility": compatibility }),
+            registration: json!({}),
+        }
+    }
+
+    fn toml(&self, coap: u16, mqtt: u16, http: u16) -> Result<String> {
+        let broker = match self.broker {
+            Broker::On(port) => format!("mqtt://127.0.0.1:{port}"),
+            Broker::Embedded => "embedded".to_owned(),
+        };
+        let configuration = json!({
+            "coap": { "listen": [format!("127.0.0.1:{coap}")], "shards": self.shards },
+            "mqtt": {
+                "broker": broker,
+                "version": self.version,
+                "embedded": { "listen": [format!("127.0.0.1:{mqtt}")] },
+            },
+            "http": { "listen": [format!("127.0.0.1:{http}")] },
+            "registration": self.registration,
+            "translator": [{ "name": "emqx", "settings": self.settings }],
+        });
+        toml::to_string(&configuration).context("writing tidegate.toml")
+    }
+}
+
+impl Gateway {
+    /// Start one and wait until it is ready; with other ports again when someone took one of those chosen.
+    pub fn start(setup: &Setup) -> Result<Self> {
+        let mut last = None;
+        for _ in 0..ATTEMPTS {
+            match Self::start_once(setup) {
+                Err(error) if error.to_string().to_lowercase().contains("in use") => last = Some(error),
+                outcome => return outcome,
+            }
+        }
+        Err(last.context("no attempt was made")?)
+    }
+
+    /// Where it takes CoAP.
+    pub fn coap(&self) -> SocketAddr {
+        self.coap
+    }
+
+    /// The loopback port of the broker it publishes to.
+    pub fn mqtt(&self) -> u16 {
+        self.mqtt
+    }
+
+    /// The process, for its log and its end.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// Its folder: configuration and data.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// End it cleanly (SIGTERM).
+    pub fn terminate(&mut self) -> Result<ExitStatus> {
+        self.process.terminate()
+    }
+
+    /// End it with SIGKILL and start it again with the same configuration, data and ports.
+    pub fn kill_and_restart(&mut self) -> Result<()> {
+        self.process.kill()?;
+        self.process = run(self.folder.path())?;
+        Ok(())
+    }
+
+    fn start_once(setup: &Setup) -> Result<Self> {
+        let folder = TempDir::new()?;
+        let (coap, embedded, http) = (port::free()?, port::free()?, port::free()?);
+        std::fs::write(folder.path().join(CONFIGURATION), setup.toml(coap, embedded, http)?)?;
+        let process = run(folder.path())?;
+        let mqtt = match setup.broker {
+            Broker::On(port) => port,
+            Broker::Embedded => embedded,
+        };
+        Ok(Self { process, folder, coap: (Ipv4Addr::LOCALHOST, coap).into(), mqtt })
+    }
+}
+
+fn run(folder: &Path) -> Result<Process> {
+    let mut command = tidegate()?;
+    command.arg("run").arg("--config").arg(folder.join(CONFIGURATION)).current_dir(folder);
+    let mut process = Process::start(&mut command)?;
+    process.said_before_end(&["ready", "coap="])?;
+    Ok(process)
+}
+
+/// The program under test: the one built beside this test, or `TIDEGATE_BIN`.
+pub fn tidegate() -> Result<Command> {
+    let program = match std::env::var_os("TIDEGATE_BIN") {
+        Some(program) => PathBuf::from(program),
+        None => beside_this_test()?,
+    };
+    if !program.exists() {
+        bail!("{} is missing; `make test` builds it, `cargo build -p tidegate` too", program.display());
+    }
+    let mut command = Command::new(program);
+    command.env("NO_COLOR", "1").env_remove("RUST_LOG");
+    Ok(command)
+}
+
+fn beside_this_test() -> Result<PathBuf> {
+    let test = std::env::current_exe()?;
+    // target/debug/deps/worked_example-1234 → target/debug/tidegate
+    let folder = test.parent().and_then(Path::parent).context("a test lies in target/<profile>/deps")?;
+    Ok(folder.join("tidegate"))
+}
+
+const CONFIGURATION: &str = "tidegate.toml";
+
+/// How many sets of ports are tried.
+const ATTEMPTS: usize = 5;
