@@ -21,8 +21,8 @@ pub(crate) fn with_event<R>(
 ) -> R {
     match event {
         Event::Registered { registration, previous, .. } => {
-            with_registration(registration, |current| match previous {
-                Some(previous) => with_registration(previous, |previous| {
+            with_registration(registration, models, |current| match previous {
+                Some(previous) => with_registration(previous, models, |previous| {
                     let client = client(registration);
                     let previous = Some(previous);
                     call(&events::Event::Registered(events::Registered {
@@ -40,17 +40,19 @@ pub(crate) fn with_event<R>(
                 }
             })
         }
-        Event::Updated { registration, links_changed, .. } => with_registration(registration, |current| {
-            let links_changed = *links_changed;
-            let client = client(registration);
-            call(&events::Event::Updated(events::Updated {
-                client,
-                registration: current,
-                links_changed,
-                received,
-            }))
-        }),
-        Event::Ended { registration, reason, .. } => with_registration(registration, |current| {
+        Event::Updated { registration, links_changed, .. } => {
+            with_registration(registration, models, |current| {
+                let links_changed = *links_changed;
+                let client = client(registration);
+                call(&events::Event::Updated(events::Updated {
+                    client,
+                    registration: current,
+                    links_changed,
+                    received,
+                }))
+            })
+        }
+        Event::Ended { registration, reason, .. } => with_registration(registration, models, |current| {
             let reason = match reason {
                 End::Deregistered => events::End::Deregistered,
                 End::Expired => events::End::Expired,
@@ -59,7 +61,7 @@ pub(crate) fn with_event<R>(
             let client = client(registration);
             call(&events::Event::Ended(events::Ended { client, registration: current, reason, received }))
         }),
-        Event::Sent { registration, content, .. } => with_registration(registration, |current| {
+        Event::Sent { registration, content, .. } => with_registration(registration, models, |current| {
             with_content(content, Path::root(), registration, models, |content| {
                 let client = client(registration);
                 call(&events::Event::Sent(events::Sent { client, registration: current, content, received }))
@@ -201,7 +203,11 @@ impl Definitions for Defined<'_> {
     }
 }
 
-fn with_registration<R>(of: &Registration, call: impl FnOnce(types::Registration<'_>) -> R) -> R {
+fn with_registration<R>(
+    of: &Registration,
+    models: &Models,
+    call: impl FnOnce(types::Registration<'_>) -> R,
+) -> R {
     let attributes: Vec<Vec<(&str, &str)>> = of
         .objects
         .iter()
@@ -218,6 +224,7 @@ fn with_registration<R>(of: &Registration, call: impl FnOnce(types::Registration
     let version =
         of.parameters.iter().find(|(name, _)| **name == *"lwm2m").and_then(|(_, value)| value.as_deref());
     let peer = of.peer.address.to_string();
+    let defined = defined_objects(of, models);
     call(types::Registration {
         location: &of.location,
         version: version.unwrap_or_default(),
@@ -229,8 +236,20 @@ fn with_registration<R>(of: &Registration, call: impl FnOnce(types::Registration
         parameters: &parameters,
         links: &of.links,
         peer: &peer,
-        attributes: &[],
+        attributes: &[("defined-objects", &defined)],
     })
+}
+
+/// The ids of the objects that have a definition, in the order in which the client lists them.
+fn defined_objects(of: &Registration, models: &Models) -> String {
+    let mut ids: Vec<String> = Vec::new();
+    for object in of.objects.iter().filter_map(|link| link.path.object()) {
+        let id = object.to_string();
+        if models.definition(object, of.object_version(object)).is_some() && !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+    ids.join(",")
 }
 
 fn client(registration: &Registration) -> types::Client<'_> {
