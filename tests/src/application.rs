@@ -1,7 +1,8 @@
 //! The application on the MQTT side: publishes commands, collects everything that is published.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -10,11 +11,12 @@ use serde_json::Value as Json;
 
 use crate::inbox::Inbox;
 
-/// A client of the broker that is subscribed to every topic.
+/// A client of the broker that is subscribed to every topic. What it publishes itself it does not see.
 #[derive(Debug)]
 pub struct Application {
     client: AnyClient,
     inbox: Arc<Inbox<Message>>,
+    own_topics: Arc<Mutex<HashSet<String>>>,
     closing: Arc<AtomicBool>,
 }
 
@@ -61,8 +63,13 @@ impl Application {
         let ready = Arc::new(Inbox::default());
         let closing = Arc::new(AtomicBool::new(false));
         let name = format!("application-{}-{port}", std::process::id());
-        let listener =
-            Listener { inbox: Arc::clone(&inbox), ready: Arc::clone(&ready), closing: Arc::clone(&closing) };
+        let own_topics = Arc::default();
+        let listener = Listener {
+            inbox: Arc::clone(&inbox),
+            own_topics: Arc::clone(&own_topics),
+            ready: Arc::clone(&ready),
+            closing: Arc::clone(&closing),
+        };
         let client = match version {
             MqttVersion::V4 => {
                 let mut options = MqttOptions::new(name, "127.0.0.1", port);
@@ -82,7 +89,7 @@ impl Application {
             }
         };
         ready.take("answer to the subscription", |()| true)?;
-        Ok(Self { client, inbox, closing })
+        Ok(Self { client, inbox, own_topics, closing })
     }
 
     /// Publish a JSON command with QoS 1.
@@ -92,6 +99,7 @@ impl Application {
 
     /// Publish any bytes; `expiry` (Message Expiry Interval, seconds) needs MQTT 5.
     pub fn publish(&self, topic: &str, qos: u8, expiry: Option<u32>, payload: Vec<u8>) -> Result<()> {
+        self.own_topics.lock().unwrap_or_else(PoisonError::into_inner).insert(topic.to_owned());
         match &self.client {
             AnyClient::V4(client) => {
                 let qos = rumqttc::qos(qos).context("QoS 0, 1 or 2")?;
@@ -158,6 +166,7 @@ impl Message {
 /// What polls the connection: nothing else may, and it must never stop.
 struct Listener {
     inbox: Arc<Inbox<Message>>,
+    own_topics: Arc<Mutex<HashSet<String>>>,
     ready: Arc<Inbox<()>>,
     closing: Arc<AtomicBool>,
 }
@@ -167,7 +176,7 @@ impl Listener {
         for event in connection.iter() {
             match event {
                 Ok(Event::Incoming(Packet::SubAck(_))) => self.ready.put(()),
-                Ok(Event::Incoming(Packet::Publish(publish))) => self.inbox.put(Message {
+                Ok(Event::Incoming(Packet::Publish(publish))) => self.received(Message {
                     topic: publish.topic,
                     payload: publish.payload.to_vec(),
                     qos: publish.qos as u8,
@@ -183,7 +192,7 @@ impl Listener {
         for event in connection.iter() {
             match event {
                 Ok(v5::Event::Incoming(v5::Incoming::SubAck(_))) => self.ready.put(()),
-                Ok(v5::Event::Incoming(v5::Incoming::Publish(publish))) => self.inbox.put(Message {
+                Ok(v5::Event::Incoming(v5::Incoming::Publish(publish))) => self.received(Message {
                     topic: String::from_utf8_lossy(&publish.topic).into_owned(),
                     payload: publish.payload.to_vec(),
                     qos: publish.qos as u8,
@@ -192,6 +201,12 @@ impl Listener {
                 Err(error) if !self.goes_on(&error) => return,
                 _ => {}
             }
+        }
+    }
+
+    fn received(&self, message: Message) {
+        if !self.own_topics.lock().unwrap_or_else(PoisonError::into_inner).contains(&message.topic) {
+            self.inbox.put(message);
         }
     }
 

@@ -56,7 +56,7 @@ impl Setup {
         }
     }
 
-    fn toml(&self, coap: u16, mqtt: u16, http: u16) -> Result<String> {
+    fn toml(&self, coap: u16, mqtt: u16) -> Result<String> {
         let broker = match self.broker {
             Broker::On(port) => format!("mqtt://127.0.0.1:{port}"),
             Broker::Embedded => "embedded".to_owned(),
@@ -68,7 +68,6 @@ impl Setup {
                 "version": self.version,
                 "embedded": { "listen": [format!("127.0.0.1:{mqtt}")] },
             },
-            "http": { "listen": [format!("127.0.0.1:{http}")] },
             "registration": self.registration,
             "translator": [{ "name": "emqx", "settings": self.settings }],
         });
@@ -123,8 +122,8 @@ impl Gateway {
 
     fn start_once(setup: &Setup) -> Result<Self> {
         let folder = TempDir::new()?;
-        let (coap, embedded, http) = (port::free()?, port::free()?, port::free()?);
-        std::fs::write(folder.path().join(CONFIGURATION), setup.toml(coap, embedded, http)?)?;
+        let (coap, embedded) = (port::free()?, port::free()?);
+        std::fs::write(folder.path().join(CONFIGURATION), setup.toml(coap, embedded)?)?;
         let process = run(folder.path())?;
         let mqtt = match setup.broker {
             Broker::On(port) => port,

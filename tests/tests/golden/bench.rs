@@ -64,13 +64,11 @@ impl<'a> Bench<'a> {
     }
 }
 
-/// Whether the message was published by the gateway about a device of a case.
+/// Whether the message is about a device of a case.
 pub(crate) fn is_a_devices(message: &Message) -> bool {
-    let levels: Vec<_> = message.topic.split('/').collect();
-    let about_fence = message.json().is_some_and(|json| {
+    !message.json().is_some_and(|json| {
         json["reqID"].as_str().is_some_and(|id| id.starts_with(FENCE)) || json["data"]["ep"] == FENCE
-    });
-    !levels.contains(&"dn") && !levels.last().is_some_and(|level| level.ends_with("dn")) && !about_fence
+    })
 }
 
 fn is_response_to(message: &Message, id: &str) -> bool {

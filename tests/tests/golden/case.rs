@@ -130,10 +130,21 @@ impl Command {
     pub(crate) fn bytes(&self) -> Vec<u8> {
         match (&self.payload_raw, &self.payload) {
             (Some(raw), _) => raw.clone().into_bytes(),
-            (None, Some(json)) => json.to_string().into_bytes(),
+            (None, Some(json)) => literally(json).into_bytes(),
             (None, None) => Vec::new(),
         }
     }
+}
+
+/// As the file has it: an integer beyond 64 bits was read as a float and is written as an integer again.
+fn literally(json: &Json) -> String {
+    let mut text = json.to_string();
+    let float =
+        json["data"]["value"].as_f64().filter(|float| float.abs() > 2f64.powi(63) && float.fract() == 0.0);
+    if let Some(float) = float {
+        text = text.replace(&json["data"]["value"].to_string(), &format!("{float:.0}"));
+    }
+    text
 }
 
 /// Bytes from hexadecimal.

@@ -67,11 +67,11 @@ fn replay_group(setup: &Setup, cases: &[&Case], application: &Application, tally
             tally.count(case, Verdict::NotApplicable);
             continue;
         }
-        let addressed = match deviation {
-            Some(Deviation::Addressed(endpoint)) => Some(*endpoint),
+        let adaptation = match deviation {
+            Some(Deviation::Adapted(adaptation, _)) => Some(*adaptation),
             _ => None,
         };
-        let (outcome, peers) = Replay::new(&mut bench, case, addressed).run();
+        let (outcome, peers) = Replay::new(&mut bench, case, adaptation).run();
         sockets.extend(peers);
         tally.judge(case, deviation, outcome);
     }
@@ -103,7 +103,7 @@ impl Tally {
     fn judge(&mut self, case: &Case, deviation: Option<&Deviation>, outcome: Result<()>) {
         let verdict = match (deviation, outcome) {
             (None, Ok(())) => Verdict::Passed,
-            (Some(Deviation::Addressed(_)), Ok(())) | (Some(Deviation::ByDesign(_)), Err(_)) => {
+            (Some(Deviation::Adapted(..)), Ok(())) | (Some(Deviation::ByDesign(_)), Err(_)) => {
                 Verdict::Deviates
             }
             (Some(_), Ok(())) => {

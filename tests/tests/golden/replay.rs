@@ -11,16 +11,16 @@ use tidegate_tests::{Peer, code, empty, option_values, request};
 use crate::bench::{Bench, PATIENCE, SHORT_WINDOW, is_a_devices};
 use crate::case::{Answer, Case, Command, Outcome, Step, bytes};
 use crate::compare;
+use crate::deviations::Adaptation;
 
 /// The devices of one case.
 pub(crate) struct Replay<'a, 'b> {
     bench: &'a mut Bench<'b>,
     case: &'a Case,
     devices: BTreeMap<String, Device>,
-    /// Where each endpoint name's registration is, as its Location-Path said.
-    locations: BTreeMap<String, Location>,
-    /// The level that stands for the endpoint name in the command's topic, where topics are shared.
-    addressed: Option<&'a str>,
+    /// Where the registrations are, as their Location-Paths said; the latest last.
+    locations: Vec<Location>,
+    adaptation: Option<Adaptation>,
 }
 
 struct Device {
@@ -33,13 +33,14 @@ struct Device {
 
 struct Location {
     device: String,
+    endpoint: String,
     path: String,
 }
 
 impl<'a, 'b> Replay<'a, 'b> {
-    /// Every case has sockets of its own. `addressed`: commands go to this level instead of the file's `dm`.
-    pub(crate) fn new(bench: &'a mut Bench<'b>, case: &'a Case, addressed: Option<&'a str>) -> Self {
-        Self { bench, case, devices: BTreeMap::new(), locations: BTreeMap::new(), addressed }
+    /// Every case has sockets of its own.
+    pub(crate) fn new(bench: &'a mut Bench<'b>, case: &'a Case, adaptation: Option<Adaptation>) -> Self {
+        Self { bench, case, devices: BTreeMap::new(), locations: Vec::new(), adaptation }
     }
 
     /// Run all steps, and clean up whatever the outcome. The sockets come back, so that their ports are not used
@@ -86,14 +87,10 @@ impl<'a, 'b> Replay<'a, 'b> {
         let Ok(mut packet) = Packet::from_bytes(datagram) else {
             return self.device(name)?.peer.send_bytes(datagram);
         };
-        let path = option_values(&packet, CoapOption::UriPath);
-        if let [rd, endpoint] = &path[..] {
-            let endpoint = String::from_utf8_lossy(endpoint).into_owned();
-            if let Some(location) = self.locations.get(&endpoint).filter(|_| rd == b"rd") {
-                packet.clear_option(CoapOption::UriPath);
-                let segments = location.path.split('/').map(|segment| segment.as_bytes().to_vec());
-                segments.for_each(|segment| packet.add_option(CoapOption::UriPath, segment));
-            }
+        if let Some(path) = self.real_path(name, &option_values(&packet, CoapOption::UriPath)) {
+            packet.clear_option(CoapOption::UriPath);
+            let segments = path.split('/').map(|segment| segment.as_bytes().to_vec());
+            segments.for_each(|segment| packet.add_option(CoapOption::UriPath, segment));
         }
         let device = self.device(name)?;
         device.peer.send(&packet)?;
@@ -101,6 +98,16 @@ impl<'a, 'b> Replay<'a, 'b> {
             device.sent = Some(packet);
         }
         Ok(())
+    }
+
+    /// A device knows its own location; one that has none uses that of another, as after a change of address.
+    fn real_path(&self, name: &str, path: &[Vec<u8>]) -> Option<String> {
+        let [rd, endpoint] = path else { return None };
+        let of_endpoint =
+            self.locations.iter().rev().filter(|location| location.endpoint.as_bytes() == endpoint);
+        let own = of_endpoint.clone().find(|location| location.device == name);
+        let location = own.or_else(|| of_endpoint.clone().next()).filter(|_| rd == b"rd");
+        location.map(|location| location.path.clone())
     }
 
     fn answer(&mut self, name: &str, answer: &Answer) -> Result<()> {
@@ -132,8 +139,8 @@ impl<'a, 'b> Replay<'a, 'b> {
     fn publish(&self, command: &Command) -> Result<()> {
         let expiry = command.properties.get("Message-Expiry-Interval").and_then(Json::as_u64);
         let expiry = expiry.map(u32::try_from).transpose()?;
-        let topic = match (self.addressed, command.topic.strip_suffix("/dm")) {
-            (Some(endpoint), Some(front)) => format!("{front}/{endpoint}"),
+        let topic = match (self.adaptation, command.topic.strip_suffix("/dm")) {
+            (Some(Adaptation::Addressed(endpoint)), Some(front)) => format!("{front}/{endpoint}"),
             _ => command.topic.clone(),
         };
         self.bench.application.publish(&topic, command.qos.max(1), expiry, command.bytes())
@@ -155,7 +162,7 @@ impl<'a, 'b> Replay<'a, 'b> {
         self.ping(name, &mut messages)?;
         self.remember(name, &messages);
         let sent = self.device(name)?.sent.clone();
-        compare::messages(&expected.to_device, &messages, sent.as_ref())?;
+        compare::messages(&expected.to_device, &messages, sent.as_ref(), self.adaptation)?;
         compare::publications(&expected.publish, &publications)
     }
 
@@ -201,14 +208,17 @@ impl<'a, 'b> Replay<'a, 'b> {
             if !segments.is_empty() {
                 let segments: Vec<_> =
                     segments.iter().map(|segment| String::from_utf8_lossy(segment)).collect();
-                let location = Location { device: name.to_owned(), path: segments.join("/") };
-                self.locations.insert(String::from_utf8_lossy(endpoint).into_owned(), location);
+                self.locations.push(Location {
+                    device: name.to_owned(),
+                    endpoint: String::from_utf8_lossy(endpoint).into_owned(),
+                    path: segments.join("/"),
+                });
             }
         }
     }
 
     fn clean_up(&mut self) -> Result<()> {
-        for (mid, location) in (LAST_MIDS..).zip(std::mem::take(&mut self.locations).into_values()) {
+        for (mid, location) in (LAST_MIDS..).zip(std::mem::take(&mut self.locations)) {
             let device = self.device(&location.device)?;
             device.peer.send(&request("0.04", mid, b"bye", &location.path, &[]))?;
             device.peer.expect("answer to the deregistration", |packet| packet.get_token() == b"bye")?;

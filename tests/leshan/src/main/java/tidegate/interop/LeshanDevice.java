@@ -81,7 +81,7 @@ public final class LeshanDevice {
     }
 
     /** Object 3: some readable resources, a writable one (UTC Offset) and an executable one (Reboot). */
-    private static final class Device extends BaseInstanceEnabler {
+    public static final class Device extends BaseInstanceEnabler {
         private String offset = "+01";
 
         @Override
@@ -129,7 +129,7 @@ public final class LeshanDevice {
     }
 
     /** Object 3303 with a value that changes when told. */
-    private static final class Temperature extends BaseInstanceEnabler {
+    public static final class Temperature extends BaseInstanceEnabler {
         static final int OBJECT = 3303;
         static final ObjectModel MODEL = new ObjectModel(OBJECT, "Temperature", "", "1.0", true, false,
                 new ResourceModel(5700, "Sensor Value", Operations.R, false, true, Type.FLOAT, "", "", ""),
