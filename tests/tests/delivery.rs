@@ -49,7 +49,10 @@ fn a_register_whose_answer_was_lost_gets_the_same_answer_and_is_published_once()
 fn what_is_acknowledged_while_the_broker_is_away_is_published_when_it_is_back() -> Result<()> {
     let broker = Mosquitto::start()?;
     let relay = Relay::start(broker.port())?;
-    let gateway = Gateway::start(&setup(Broker::On(relay.port())))?;
+    let mut setup = setup(Broker::On(relay.port()));
+    // With QoS 0 what is on its way while the connection breaks is lost, as MQTT has it.
+    setup.settings["translators"] = json!({ "notify": { "topic": "up/notify", "qos": 1 } });
+    let gateway = Gateway::start(&setup)?;
     let application = Application::connect(broker.port(), MqttVersion::V5)?;
     let mut device = Device::new(gateway.coap(), "sensor")?;
     device.register()?;
@@ -103,7 +106,10 @@ fn a_command_is_obeyed_by_the_device_it_names_and_by_no_other() -> Result<()> {
         let answer = application.of_type("read")?;
         ensure!(answer["reqID"] == number && answer["ep"] == endpoint, "{answer}");
     }
-    ensure!(one.requests().drain().len() == 1 && other.requests().drain().len() == 1);
+    for device in [&one, &other] {
+        let reads = device.requests().count(|request| request.get_option(CoapOption::Observe).is_none());
+        ensure!(reads == 1, "{:?}", device.requests().all());
+    }
     Ok(())
 }
 
