@@ -47,7 +47,8 @@ pub mod bindings {
 
 pub use bindings::exports::tidegate::translator::setup::{Diagnostic, Subscription, Subscriptions};
 pub use bindings::tidegate::translator::events::{
-    Answered, Delivery, End, Ended, Event, Failed, Failure, Notified, Progressed, Registered, Sent, Stage, Updated,
+    Answered, Delivery, End, Ended, Event, Failed, Failure, Notified, Progressed, Registered, Sent, Stage,
+    Updated,
 };
 pub use bindings::tidegate::translator::log::Level;
 pub use bindings::tidegate::translator::types::*;
@@ -235,7 +236,9 @@ impl Path {
 
     /// Its ids, from the object on.
     pub fn ids(&self) -> impl Iterator<Item = u16> + use<> {
-        [self.object, self.object_instance, self.resource, self.resource_instance].into_iter().map_while(|id| id)
+        [self.object, self.object_instance, self.resource, self.resource_instance]
+            .into_iter()
+            .map_while(|id| id)
     }
 }
 
@@ -248,12 +251,14 @@ impl fmt::Display for Path {
     }
 }
 
+#[allow(clippy::derivable_impls)] // the type is generated
 impl Default for Properties {
     fn default() -> Self {
         Self { response_topic: None, correlation: None, expiry: None, content_type: None, user: vec![] }
     }
 }
 
+#[allow(clippy::derivable_impls)] // the type is generated
 impl Default for Subscriptions {
     fn default() -> Self {
         Self { filters: vec![], parameters: vec![], attributes: vec![] }

@@ -52,11 +52,14 @@ impl Gateway {
         let (mut lanes, drain) = Outbox::open(usize::from(count) + 1, config.mqtt.outbox);
         let (session, incoming) = Session::start(&options, drain, subscriptions);
         let (stop, stopped) = watch::channel(false);
-        let (handles, commands): (Vec<ShardHandle>, Vec<_>) = (0..count).map(|_| Shard::<UplinkBridge>::handle()).unzip();
+        let (handles, commands): (Vec<ShardHandle>, Vec<_>) =
+            (0..count).map(|_| Shard::<UplinkBridge>::handle()).unzip();
         let replies = lanes.pop().context("the outbox has a lane for replies")?;
         let downlink = Downlink::new(shared.clone(), replies, handles.clone()).start(incoming)?;
         let mut shards = Vec::new();
-        for (number, ((sockets, lane), commands)) in (0..count).zip(sockets.into_iter().zip(lanes).zip(commands)) {
+        for (number, ((sockets, lane), commands)) in
+            (0..count).zip(sockets.into_iter().zip(lanes).zip(commands))
+        {
             let shard = Shard {
                 config: server_config(config, &shared, number),
                 sockets,
@@ -88,7 +91,9 @@ impl Gateway {
     pub async fn stop(self) {
         self.stop.send_replace(true);
         let shards = self.shards;
-        let joined = tokio::task::spawn_blocking(move || shards.into_iter().map(JoinHandle::join).filter(Result::is_err).count());
+        let joined = tokio::task::spawn_blocking(move || {
+            shards.into_iter().map(JoinHandle::join).filter(Result::is_err).count()
+        });
         if !matches!(joined.await, Ok(0)) {
             tracing::error!("a shard has panicked");
         }
@@ -144,7 +149,8 @@ fn prove(engine: &Engine, config: &Config) -> anyhow::Result<Vec<Arc<Slot>>> {
         let refused = || format!("translator {:?}", translator.name);
         let artifact = artifact.with_context(refused)?;
         let limits = limits(&translator.limits);
-        let generation = Generation::prove(engine, &artifact, &translator.settings, &limits).with_context(refused)?;
+        let generation =
+            Generation::prove(engine, &artifact, &translator.settings, &limits).with_context(refused)?;
         tracing::info!(translator = translator.name, origin = %artifact.origin(), digest = artifact.digest(), "translator proved");
         slots.push(Arc::new(Slot::new(&translator.name, translator.on_fault, generation)));
     }
@@ -153,8 +159,9 @@ fn prove(engine: &Engine, config: &Config) -> anyhow::Result<Vec<Arc<Slot>>> {
 
 fn route(slots: Vec<Arc<Slot>>, config: &Config) -> anyhow::Result<Routing> {
     let routes = config.routes.iter().map(|route| (route.endpoints.clone(), route.translators.clone()));
-    Routing::new(slots, routes)
-        .map_err(|name| anyhow::anyhow!("a [[route]] names the translator {name:?}, but there is no such [[translator]]"))
+    Routing::new(slots, routes).map_err(|name| {
+        anyhow::anyhow!("a [[route]] names the translator {name:?}, but there is no such [[translator]]")
+    })
 }
 
 /// What the translators want to hear of MQTT.
@@ -162,8 +169,9 @@ fn subscriptions(routing: &Routing) -> anyhow::Result<Vec<Subscription>> {
     let mut subscriptions: Vec<Subscription> = Vec::new();
     for slot in routing.slots() {
         for of in &slot.active().subscriptions().filters {
-            mqtt::check_filter(&of.filter)
-                .map_err(|why| anyhow::anyhow!("translator {:?} subscribes to {:?}: {why}", slot.name(), of.filter))?;
+            mqtt::check_filter(&of.filter).map_err(|why| {
+                anyhow::anyhow!("translator {:?} subscribes to {:?}: {why}", slot.name(), of.filter)
+            })?;
             let qos = match of.qos {
                 types::Qos::AtMostOnce => QoS::AtMostOnce,
                 types::Qos::AtLeastOnce => QoS::AtLeastOnce,
@@ -214,7 +222,8 @@ fn models(config: &Config) -> anyhow::Result<Models> {
     if !directory.is_dir() {
         return Ok(models);
     }
-    let entries = std::fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?;
+    let entries =
+        std::fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?;
     for entry in entries {
         let path = entry?.path();
         if path.extension().is_none_or(|extension| extension != "xml") {

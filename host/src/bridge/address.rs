@@ -30,15 +30,16 @@ pub(crate) fn resolve(
         Ok(operation) => operation,
         Err(reason) => return Err(failed(endpoint, asked, Failure::Invalid(reason))),
     };
-    let deadline = request.expiry.map(|seconds| shared.clock.now() + std::time::Duration::from_secs(seconds.into()));
+    let deadline =
+        request.expiry.map(|seconds| shared.clock.now() + std::time::Duration::from_secs(seconds.into()));
     Ok((shard, Request { endpoint, operation, context: asked.context, deadline, urgent: request.urgent }))
 }
 
 fn locate(shared: &Shared, here: Option<(&str, u8)>, recipient: &types::Recipient) -> Option<(u8, Arc<str>)> {
-    if let (types::Recipient::Endpoint(name), Some((endpoint, shard))) = (recipient, here) {
-        if name == endpoint {
-            return Some((shard, endpoint.into()));
-        }
+    if let (types::Recipient::Endpoint(name), Some((endpoint, shard))) = (recipient, here)
+        && name == endpoint
+    {
+        return Some((shard, endpoint.into()));
     }
     let endpoint: Arc<str> = match recipient {
         types::Recipient::Endpoint(name) => name.as_str().into(),

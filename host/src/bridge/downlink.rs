@@ -108,7 +108,8 @@ impl Downlink {
 
     fn tell_failed(&mut self, slot: usize, event: &Event) {
         let caller = &mut self.callers[slot];
-        let result = lower::with_event(event, &self.shared.models, Clock::timestamp(), |event| caller.uplink(event));
+        let result =
+            lower::with_event(event, &self.shared.models, Clock::timestamp(), |event| caller.uplink(event));
         let name = self.shared.routing.slots()[slot].name().to_owned();
         match result {
             Ok(actions) => {
@@ -129,7 +130,8 @@ impl Downlink {
     fn fail(&mut self, slot: usize, message: &Publication, fault: &Fault) {
         let name = self.shared.routing.slots()[slot].name().to_owned();
         let told = self.shared.faults.tell(&name, "downlink", &message.topic, fault);
-        let text = serde_json::json!({"translator": name, "outcome": fault.outcome(), "reason": fault.to_string()});
+        let text =
+            serde_json::json!({"translator": name, "outcome": fault.outcome(), "reason": fault.to_string()});
         let reply = message::reply(message, text.to_string().into_bytes());
         self.publish(told.into_iter().chain(reply).collect());
     }

@@ -34,7 +34,13 @@ impl Faults {
     }
 
     /// The message about a fault, unless one was told just now.
-    pub(crate) fn tell(&self, slot: &str, direction: &str, about: &str, fault: &Fault) -> Option<Publication> {
+    pub(crate) fn tell(
+        &self,
+        slot: &str,
+        direction: &str,
+        about: &str,
+        fault: &Fault,
+    ) -> Option<Publication> {
         tracing::warn!(translator = slot, direction, about, outcome = fault.outcome(), reason = %fault, "translator fault");
         let suppressed = self.take_turn(slot, Instant::now())?;
         let text = json!({
@@ -65,9 +71,8 @@ impl Faults {
 /// What an event says, without a translator: its samples as SenML JSON, or its bytes.
 pub(crate) fn raw(event: &Event, models: &Models) -> Option<Publication> {
     let (registration, path, content) = match event {
-        Event::Answered { registration, asked, content, .. } | Event::Notified { registration, asked, content, .. } => {
-            (registration, asked.path, content)
-        }
+        Event::Answered { registration, asked, content, .. }
+        | Event::Notified { registration, asked, content, .. } => (registration, asked.path, content),
         Event::Sent { registration, content, .. } => (registration, Path::root(), content),
         Event::Registered { registration, .. } => return Some(lifecycle("registered", registration)),
         Event::Updated { registration, .. } => return Some(lifecycle("updated", registration)),
@@ -77,7 +82,9 @@ pub(crate) fn raw(event: &Event, models: &Models) -> Option<Publication> {
     let topic = raw_topic(&registration.endpoint);
     let definitions = Defined { models, registration };
     let decoded = format::decode(content.format, path, &content.payload, &definitions);
-    let senml = decoded.ok().and_then(|samples| format::encode(format::SENML_JSON, Path::root(), &samples, &definitions).ok());
+    let senml = decoded
+        .ok()
+        .and_then(|samples| format::encode(format::SENML_JSON, Path::root(), &samples, &definitions).ok());
     Some(match senml {
         Some(payload) => Publication { topic, payload, ..Publication::default() },
         None => publication(topic, &undecoded(path, content)),
@@ -85,16 +92,18 @@ pub(crate) fn raw(event: &Event, models: &Models) -> Option<Publication> {
 }
 
 fn lifecycle(event: &str, registration: &Registration) -> Publication {
-    let text = json!({"event": event, "endpoint": &*registration.endpoint, "lifetime": registration.lifetime});
+    let text =
+        json!({"event": event, "endpoint": &*registration.endpoint, "lifetime": registration.lifetime});
     publication(raw_topic(&registration.endpoint), &text)
 }
 
 fn undecoded(path: Path, content: &Content) -> Json {
-    let bytes = content.payload.iter().fold(String::with_capacity(content.payload.len() * 2), |mut hex, byte| {
-        hex.push(char::from_digit(u32::from(byte >> 4), 16).unwrap_or('0'));
-        hex.push(char::from_digit(u32::from(byte & 15), 16).unwrap_or('0'));
-        hex
-    });
+    let bytes =
+        content.payload.iter().fold(String::with_capacity(content.payload.len() * 2), |mut hex, byte| {
+            hex.push(char::from_digit(u32::from(byte >> 4), 16).unwrap_or('0'));
+            hex.push(char::from_digit(u32::from(byte & 15), 16).unwrap_or('0'));
+            hex
+        });
     json!({"path": path.to_string(), "format": content.format, "hex": bytes})
 }
 

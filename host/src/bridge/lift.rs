@@ -11,8 +11,12 @@ use crate::plugin::contract::types;
 /// The operation that a translator asks for, or what is wrong with it.
 pub(crate) fn operation(of: types::Operation) -> Result<Operation, String> {
     Ok(match of {
-        types::Operation::Read(of) => Operation::Read { path: path(of.path)?, queries: of.queries, accept: of.accept },
-        types::Operation::Discover(of) => Operation::Discover { path: path(of.path)?, queries: of.queries, depth: of.depth },
+        types::Operation::Read(of) => {
+            Operation::Read { path: path(of.path)?, queries: of.queries, accept: of.accept }
+        }
+        types::Operation::Discover(of) => {
+            Operation::Discover { path: path(of.path)?, queries: of.queries, depth: of.depth }
+        }
         types::Operation::Write(of) => {
             let mode = match of.mode {
                 types::WriteMode::Replace => WriteMode::Replace,
@@ -20,19 +24,31 @@ pub(crate) fn operation(of: types::Operation) -> Result<Operation, String> {
             };
             Operation::Write { path: path(of.path)?, queries: of.queries, mode, body: body(of.body)? }
         }
-        types::Operation::WriteAttributes(of) => Operation::WriteAttributes { path: path(of.path)?, values: of.values },
+        types::Operation::WriteAttributes(of) => {
+            Operation::WriteAttributes { path: path(of.path)?, values: of.values }
+        }
         types::Operation::Execute(of) => {
             Operation::Execute { path: path(of.path)?, queries: of.queries, arguments: of.arguments }
         }
-        types::Operation::Create(of) => Operation::Create { path: path(of.path)?, queries: of.queries, body: body(of.body)? },
-        types::Operation::Delete(of) => Operation::Delete { path: path(of.path)?, queries: of.queries },
-        types::Operation::Observe(of) => Operation::Observe { path: path(of.path)?, queries: of.queries, accept: of.accept },
-        types::Operation::CancelObservation(of) => {
-            Operation::CancelObservation { path: path(of.path)?, queries: of.queries, mode: cancel_mode(of.mode) }
+        types::Operation::Create(of) => {
+            Operation::Create { path: path(of.path)?, queries: of.queries, body: body(of.body)? }
         }
-        types::Operation::ReadComposite(of) => Operation::ReadComposite { paths: paths(&of.paths)?, accept: of.accept },
+        types::Operation::Delete(of) => Operation::Delete { path: path(of.path)?, queries: of.queries },
+        types::Operation::Observe(of) => {
+            Operation::Observe { path: path(of.path)?, queries: of.queries, accept: of.accept }
+        }
+        types::Operation::CancelObservation(of) => Operation::CancelObservation {
+            path: path(of.path)?,
+            queries: of.queries,
+            mode: cancel_mode(of.mode),
+        },
+        types::Operation::ReadComposite(of) => {
+            Operation::ReadComposite { paths: paths(&of.paths)?, accept: of.accept }
+        }
         types::Operation::WriteComposite(of) => Operation::WriteComposite { body: body(of.body)? },
-        types::Operation::ObserveComposite(of) => Operation::ObserveComposite { paths: paths(&of.paths)?, accept: of.accept },
+        types::Operation::ObserveComposite(of) => {
+            Operation::ObserveComposite { paths: paths(&of.paths)?, accept: of.accept }
+        }
         types::Operation::CancelObservationComposite(of) => {
             Operation::CancelObservationComposite { paths: paths(&of.paths)?, mode: cancel_mode(of.mode) }
         }
@@ -55,7 +71,9 @@ pub(crate) fn outline(of: &types::Operation) -> (OperationName, Path) {
         types::Operation::ReadComposite(_) => (OperationName::ReadComposite, Path::root()),
         types::Operation::WriteComposite(_) => (OperationName::WriteComposite, Path::root()),
         types::Operation::ObserveComposite(_) => (OperationName::ObserveComposite, Path::root()),
-        types::Operation::CancelObservationComposite(_) => (OperationName::CancelObservationComposite, Path::root()),
+        types::Operation::CancelObservationComposite(_) => {
+            (OperationName::CancelObservationComposite, Path::root())
+        }
     }
 }
 
@@ -82,7 +100,9 @@ fn cancel_mode(of: types::CancelMode) -> CancelMode {
 
 fn body(of: types::Body) -> Result<Body, String> {
     Ok(match of {
-        types::Body::Samples(samples) => Body::Samples(samples.into_iter().map(sample).collect::<Result<_, _>>()?),
+        types::Body::Samples(samples) => {
+            Body::Samples(samples.into_iter().map(sample).collect::<Result<_, _>>()?)
+        }
         types::Body::Encoded(types::Encoded { format, payload }) => Body::Encoded { format, payload },
     })
 }

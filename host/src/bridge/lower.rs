@@ -1,6 +1,5 @@
 //! What `proto` says, in the contract's words, borrowed: nothing is copied before wasmtime copies it into the guest.
 
-
 use tidegate_proto::coap::endpoint::Delivery;
 use tidegate_proto::lwm2m::format::{self, Definitions, Scope};
 use tidegate_proto::lwm2m::model::Models;
@@ -14,26 +13,46 @@ use super::split_context;
 use crate::plugin::contract::{events, types};
 
 /// Calls `call` with the event in the contract's words.
-pub(crate) fn with_event<R>(event: &Event, models: &Models, received: i64, call: impl FnOnce(&events::Event<'_>) -> R) -> R {
+pub(crate) fn with_event<R>(
+    event: &Event,
+    models: &Models,
+    received: i64,
+    call: impl FnOnce(&events::Event<'_>) -> R,
+) -> R {
     match event {
-        Event::Registered { registration, previous, .. } => with_registration(registration, |current| match previous {
-            Some(previous) => with_registration(previous, |previous| {
+        Event::Registered { registration, previous, .. } => {
+            with_registration(registration, models, |current| match previous {
+                Some(previous) => with_registration(previous, models, |previous| {
+                    let client = client(registration);
+                    let previous = Some(previous);
+                    call(&events::Event::Registered(events::Registered {
+                        client,
+                        registration: current,
+                        previous,
+                        received,
+                    }))
+                }),
+                None => {
+                    let client = client(registration);
+                    let event =
+                        events::Registered { client, registration: current, previous: None, received };
+                    call(&events::Event::Registered(event))
+                }
+            })
+        }
+        Event::Updated { registration, links_changed, .. } => {
+            with_registration(registration, models, |current| {
+                let links_changed = *links_changed;
                 let client = client(registration);
-                let previous = Some(previous);
-                call(&events::Event::Registered(events::Registered { client, registration: current, previous, received }))
-            }),
-            None => {
-                let client = client(registration);
-                let event = events::Registered { client, registration: current, previous: None, received };
-                call(&events::Event::Registered(event))
-            }
-        }),
-        Event::Updated { registration, links_changed, .. } => with_registration(registration, |current| {
-            let links_changed = *links_changed;
-            let client = client(registration);
-            call(&events::Event::Updated(events::Updated { client, registration: current, links_changed, received }))
-        }),
-        Event::Ended { registration, reason, .. } => with_registration(registration, |current| {
+                call(&events::Event::Updated(events::Updated {
+                    client,
+                    registration: current,
+                    links_changed,
+                    received,
+                }))
+            })
+        }
+        Event::Ended { registration, reason, .. } => with_registration(registration, models, |current| {
             let reason = match reason {
                 End::Deregistered => events::End::Deregistered,
                 End::Expired => events::End::Expired,
@@ -42,41 +61,29 @@ pub(crate) fn with_event<R>(event: &Event, models: &Models, received: i64, call:
             let client = client(registration);
             call(&events::Event::Ended(events::Ended { client, registration: current, reason, received }))
         }),
-        Event::Sent { registration, content, .. } => with_registration(registration, |current| {
+        Event::Sent { registration, content, .. } => with_registration(registration, models, |current| {
             with_content(content, Path::root(), registration, models, |content| {
                 let client = client(registration);
                 call(&events::Event::Sent(events::Sent { client, registration: current, content, received }))
             })
         }),
         Event::Answered { .. } => with_answered(event, models, received, call),
-        Event::Notified { registration, asked, code, delivery: by, sequence, content, .. } => {
-            with_body(content, *code, asked, registration, models, |content| {
-                call(&events::Event::Notified(events::Notified {
-                    client: client(registration),
-                    path: path(asked.path),
-                    context: split_context(&asked.context).1,
-                    code: *code,
-                    delivery: delivery(*by),
-                    sequence: *sequence,
-                    content,
-                    received,
-                    attributes: &[],
-                }))
-            })
+        Event::Notified { .. } => with_notified(event, models, received, call),
+        Event::Progressed { registration, asked, stage } => {
+            call(&events::Event::Progressed(events::Progressed {
+                client: client(registration),
+                operation: operation_name(asked.operation),
+                path: path(asked.path),
+                context: split_context(&asked.context).1,
+                stage: match *stage {
+                    Stage::Queued => events::Stage::Queued,
+                    Stage::Transmitted => events::Stage::Transmitted,
+                    Stage::Acknowledged => events::Stage::Acknowledged,
+                    Stage::Transferred(done, all) => events::Stage::Transferred((done, all)),
+                },
+                received,
+            }))
         }
-        Event::Progressed { registration, asked, stage } => call(&events::Event::Progressed(events::Progressed {
-            client: client(registration),
-            operation: operation_name(asked.operation),
-            path: path(asked.path),
-            context: split_context(&asked.context).1,
-            stage: match *stage {
-                Stage::Queued => events::Stage::Queued,
-                Stage::Transmitted => events::Stage::Transmitted,
-                Stage::Acknowledged => events::Stage::Acknowledged,
-                Stage::Transferred(done, all) => events::Stage::Transferred((done, all)),
-            },
-            received,
-        })),
         Event::Failed { endpoint, asked, failure, .. } => call(&events::Event::Failed(events::Failed {
             client: types::Client { endpoint, attributes: &[] },
             operation: operation_name(asked.operation),
@@ -88,8 +95,38 @@ pub(crate) fn with_event<R>(event: &Event, models: &Models, received: i64, call:
     }
 }
 
-fn with_answered<R>(event: &Event, models: &Models, received: i64, call: impl FnOnce(&events::Event<'_>) -> R) -> R {
-    let Event::Answered { registration, asked, code, delivery: by, sequence, content, location } = event else {
+fn with_notified<R>(
+    event: &Event,
+    models: &Models,
+    received: i64,
+    call: impl FnOnce(&events::Event<'_>) -> R,
+) -> R {
+    let Event::Notified { registration, asked, code, delivery: by, sequence, content, .. } = event else {
+        unreachable!("only called for notifications")
+    };
+    with_body(content, *code, asked, registration, models, |content| {
+        call(&events::Event::Notified(events::Notified {
+            client: client(registration),
+            path: path(asked.path),
+            context: split_context(&asked.context).1,
+            code: *code,
+            delivery: delivery(*by),
+            sequence: *sequence,
+            content,
+            received,
+            attributes: &[],
+        }))
+    })
+}
+
+fn with_answered<R>(
+    event: &Event,
+    models: &Models,
+    received: i64,
+    call: impl FnOnce(&events::Event<'_>) -> R,
+) -> R {
+    let Event::Answered { registration, asked, code, delivery: by, sequence, content, location } = event
+    else {
         unreachable!("only called for answers")
     };
     with_body(content, *code, asked, registration, models, |content| {
@@ -122,7 +159,13 @@ fn with_body<R>(
     if is_success && asked.operation != OperationName::Discover {
         return with_content(content, asked.path, registration, models, call);
     }
-    call(types::Content { format: content.format, payload: &content.payload, samples: &[], problem: None, attributes: &[] })
+    call(types::Content {
+        format: content.format,
+        payload: &content.payload,
+        samples: &[],
+        problem: None,
+        attributes: &[],
+    })
 }
 
 fn with_content<R>(
@@ -135,7 +178,9 @@ fn with_content<R>(
     let definitions = Defined { models, registration };
     let scope = Scope { alternate_path: &registration.alternate_path, ..Scope::new(path, &definitions) };
     let mut decoded = Vec::new();
-    let problem = format::decode_into(content.format, &scope, &content.payload, &mut decoded).err().map(|of| of.to_string());
+    let problem = format::decode_into(content.format, &scope, &content.payload, &mut decoded)
+        .err()
+        .map(|of| of.to_string());
     let samples: Vec<_> = decoded.iter().map(sample).collect();
     call(types::Content {
         format: content.format,
@@ -158,15 +203,28 @@ impl Definitions for Defined<'_> {
     }
 }
 
-fn with_registration<R>(of: &Registration, call: impl FnOnce(types::Registration<'_>) -> R) -> R {
-    let attributes: Vec<Vec<(&str, &str)>> =
-        of.objects.iter().map(|link| link.attributes.iter().map(|(name, value)| (&**name, &**value)).collect()).collect();
-    let objects: Vec<types::Link<'_>> =
-        of.objects.iter().zip(&attributes).map(|(link, attributes)| types::Link { path: path(link.path), attributes }).collect();
+fn with_registration<R>(
+    of: &Registration,
+    models: &Models,
+    call: impl FnOnce(types::Registration<'_>) -> R,
+) -> R {
+    let attributes: Vec<Vec<(&str, &str)>> = of
+        .objects
+        .iter()
+        .map(|link| link.attributes.iter().map(|(name, value)| (&**name, &**value)).collect())
+        .collect();
+    let objects: Vec<types::Link<'_>> = of
+        .objects
+        .iter()
+        .zip(&attributes)
+        .map(|(link, attributes)| types::Link { path: path(link.path), attributes })
+        .collect();
     let parameters: Vec<(&str, Option<&str>)> =
         of.parameters.iter().map(|(name, value)| (&**name, value.as_deref())).collect();
-    let version = of.parameters.iter().find(|(name, _)| **name == *"lwm2m").and_then(|(_, value)| value.as_deref());
+    let version =
+        of.parameters.iter().find(|(name, _)| **name == *"lwm2m").and_then(|(_, value)| value.as_deref());
     let peer = of.peer.address.to_string();
+    let defined = defined_objects(of, models);
     call(types::Registration {
         location: &of.location,
         version: version.unwrap_or_default(),
@@ -178,8 +236,20 @@ fn with_registration<R>(of: &Registration, call: impl FnOnce(types::Registration
         parameters: &parameters,
         links: &of.links,
         peer: &peer,
-        attributes: &[],
+        attributes: &[("defined-objects", &defined)],
     })
+}
+
+/// The ids of the objects that have a definition, in the order in which the client lists them.
+fn defined_objects(of: &Registration, models: &Models) -> String {
+    let mut ids: Vec<String> = Vec::new();
+    for object in of.objects.iter().filter_map(|link| link.path.object()) {
+        let id = object.to_string();
+        if models.definition(object, of.object_version(object)).is_some() && !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+    ids.join(",")
 }
 
 fn client(registration: &Registration) -> types::Client<'_> {
@@ -196,7 +266,12 @@ fn path(of: Path) -> types::Path {
 }
 
 fn sample<'a>(of: &'a Sample<'_>) -> types::SampleParam<'a> {
-    types::SampleParam { path: path(of.path), value: value(&of.value), kind: of.kind.map(kind), taken: of.taken }
+    types::SampleParam {
+        path: path(of.path),
+        value: value(&of.value),
+        kind: of.kind.map(kind),
+        taken: of.taken,
+    }
 }
 
 fn value<'a>(of: &'a Value<'_>) -> types::ValueParam<'a> {
@@ -208,9 +283,10 @@ fn value<'a>(of: &'a Value<'_>) -> types::ValueParam<'a> {
         Value::Boolean(flag) => types::ValueParam::Boolean(*flag),
         Value::Opaque(bytes) => types::ValueParam::Opaque(bytes),
         Value::Time(seconds) => types::ValueParam::Time(*seconds),
-        Value::ObjectLink(link) => {
-            types::ValueParam::ObjectLink(types::ObjectLink { object: link.object, object_instance: link.instance })
-        }
+        Value::ObjectLink(link) => types::ValueParam::ObjectLink(types::ObjectLink {
+            object: link.object,
+            object_instance: link.instance,
+        }),
         Value::CoreLink(text) => types::ValueParam::CoreLink(text),
         Value::Null => types::ValueParam::Null,
     }

@@ -21,7 +21,8 @@ pub(crate) fn lift(of: types::MessageResult) -> Publication {
 pub(crate) fn with_lowered<R>(of: &Publication, call: impl FnOnce(&types::MessageParam<'_>) -> R) -> R {
     let none = Properties::default();
     let properties = of.properties.as_deref().unwrap_or(&none);
-    let user: Vec<(&str, &str)> = properties.user.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let user: Vec<(&str, &str)> =
+        properties.user.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     call(&types::MessageParam {
         topic: &of.topic,
         payload: &of.payload,
@@ -45,8 +46,15 @@ pub(crate) fn with_lowered<R>(of: &Publication, call: impl FnOnce(&types::Messag
 pub(crate) fn reply(to: &Publication, payload: Vec<u8>) -> Option<Publication> {
     let asked = to.properties.as_deref()?;
     let correlation = asked.correlation.clone();
-    let properties = correlation.map(|correlation| Box::new(Properties { correlation: Some(correlation), ..Properties::default() }));
-    Some(Publication { topic: asked.response_topic.clone()?, payload, qos: to.qos, retain: false, properties })
+    let properties = correlation
+        .map(|correlation| Box::new(Properties { correlation: Some(correlation), ..Properties::default() }));
+    Some(Publication {
+        topic: asked.response_topic.clone()?,
+        payload,
+        qos: to.qos,
+        retain: false,
+        properties,
+    })
 }
 
 /// Whether a topic filter matches a topic (MQTT 5 section 4.7).
@@ -72,10 +80,14 @@ mod tests {
 
     #[test]
     fn filters_match_as_the_standard_has_it() {
-        for (filter, topic) in [("dn/#", "dn"), ("dn/#", "dn/a/b"), ("+/dn", "a/dn"), ("#", "a"), ("a/+", "a/"), ("/+", "/a")] {
+        for (filter, topic) in
+            [("dn/#", "dn"), ("dn/#", "dn/a/b"), ("+/dn", "a/dn"), ("#", "a"), ("a/+", "a/"), ("/+", "/a")]
+        {
             assert!(matches(filter, topic), "{filter} {topic}");
         }
-        for (filter, topic) in [("dn/#", "dnx"), ("+", "a/b"), ("a/+", "a"), ("#", "$SYS/a"), ("a", "a/b"), ("a/b", "a")] {
+        for (filter, topic) in
+            [("dn/#", "dnx"), ("+", "a/b"), ("a/+", "a"), ("#", "$SYS/a"), ("a", "a/b"), ("a/b", "a")]
+        {
             assert!(!matches(filter, topic), "{filter} {topic}");
         }
     }

@@ -13,7 +13,10 @@ pub struct Routing {
 
 impl Routing {
     /// `routes` are endpoint globs with the names of their translators, in order. An unknown name is the error.
-    pub fn new(slots: Vec<Arc<Slot>>, routes: impl IntoIterator<Item = (String, Vec<String>)>) -> Result<Self, String> {
+    pub fn new(
+        slots: Vec<Arc<Slot>>,
+        routes: impl IntoIterator<Item = (String, Vec<String>)>,
+    ) -> Result<Self, String> {
         let number = |name: String| slots.iter().position(|slot| slot.name() == name).ok_or(name);
         let routes = routes
             .into_iter()
@@ -70,10 +73,19 @@ mod tests {
 
     #[test]
     fn globs_match_whole_names() {
-        for (glob, text) in [("*", ""), ("*", "a"), ("urn:*", "urn:imei:1"), ("a?c", "abc"), ("*:1", "a:b:1"), ("a*b*c", "aXbYbZc")] {
+        for (glob, text) in [
+            ("*", ""),
+            ("*", "a"),
+            ("urn:*", "urn:imei:1"),
+            ("a?c", "abc"),
+            ("*:1", "a:b:1"),
+            ("a*b*c", "aXbYbZc"),
+        ] {
             assert!(matches(glob, text), "{glob} {text}");
         }
-        for (glob, text) in [("", "a"), ("urn:*", "URN:1"), ("a?c", "ac"), ("*:1", "a:12"), ("a*b", "ac"), ("?", "")] {
+        for (glob, text) in
+            [("", "a"), ("urn:*", "URN:1"), ("a?c", "ac"), ("*:1", "a:12"), ("a*b", "ac"), ("?", "")]
+        {
             assert!(!matches(glob, text), "{glob} {text}");
         }
     }

@@ -83,7 +83,9 @@ impl UplinkBridge {
         match address::resolve(&self.shared, &name, here.map(|endpoint| (endpoint, self.shard)), request) {
             Ok(request) => outcome.requests.push(request),
             // The answer to a failure may be published, but a translator that asks again and again is not followed.
-            Err(_) if outcome.depth > 0 => tracing::warn!(translator = name, "a request made of a failed request is dropped"),
+            Err(_) if outcome.depth > 0 => {
+                tracing::warn!(translator = name, "a request made of a failed request is dropped")
+            }
             Err(event) => {
                 outcome.depth += 1;
                 self.call(slot, &event, outcome);
@@ -146,10 +148,10 @@ impl Uplink for UplinkBridge {
             for (shard, request) in outcome.requests {
                 if shard == self.shard {
                     requests.push(request);
-                } else if let Some(handle) = self.shards.get(usize::from(shard)) {
-                    if handle.send(Command::Perform(request)).is_err() {
-                        tracing::warn!(shard, "a request is lost: the client's shard is busy");
-                    }
+                } else if let Some(handle) = self.shards.get(usize::from(shard))
+                    && handle.send(Command::Perform(request)).is_err()
+                {
+                    tracing::warn!(shard, "a request is lost: the client's shard is busy");
                 }
             }
         }

@@ -33,7 +33,8 @@ impl Client {
         let mut device = Device { socket, battery: 100, mid: 1, observed: None };
         device.send(&registration(endpoint))?;
         let running = Arc::clone(&is_running);
-        let thread = thread::Builder::new().name("demo-client".to_owned()).spawn(move || device.run(&running))?;
+        let thread =
+            thread::Builder::new().name("demo-client".to_owned()).spawn(move || device.run(&running))?;
         Ok(Self { is_running, thread: Some(thread) })
     }
 
@@ -69,10 +70,10 @@ impl Device {
         let mut buffer = [0; 2_048];
         let mut next = Instant::now() + NOTIFY_EVERY;
         while is_running.load(Ordering::Relaxed) {
-            if let Ok(length) = self.socket.recv(&mut buffer) {
-                if let Ok(message) = Message::parse(&buffer[..length]) {
-                    self.take(&message);
-                }
+            if let Ok(length) = self.socket.recv(&mut buffer)
+                && let Ok(message) = Message::parse(&buffer[..length])
+            {
+                self.take(&message);
             }
             if Instant::now() >= next {
                 next += NOTIFY_EVERY;
@@ -97,7 +98,9 @@ impl Device {
     fn answer(&mut self, message: &Message) -> Answer {
         let path: Option<Vec<u16>> =
             message.uri_path().map(|segment| std::str::from_utf8(segment).ok()?.parse().ok()).collect();
-        let Some(path) = path.and_then(|ids| Path::from_ids(&ids)) else { return Answer::of(Code::NOT_FOUND) };
+        let Some(path) = path.and_then(|ids| Path::from_ids(&ids)) else {
+            return Answer::of(Code::NOT_FOUND);
+        };
         if message.code() != Code::GET {
             return Answer::of(Code::METHOD_NOT_ALLOWED);
         }
@@ -106,7 +109,8 @@ impl Device {
             Some(1) => self.observed = None,
             _ => {}
         }
-        let samples: Vec<Sample<'_>> = self.samples().into_iter().filter(|of| of.path.starts_with(&path)).collect();
+        let samples: Vec<Sample<'_>> =
+            self.samples().into_iter().filter(|of| of.path.starts_with(&path)).collect();
         if samples.is_empty() {
             return Answer::of(Code::NOT_FOUND);
         }
@@ -122,7 +126,11 @@ impl Device {
         self.observed = Some((token, number + 1));
         let answer = content(format::SENML_JSON, DEVICE, &self.samples());
         self.mid = self.mid.wrapping_add(1);
-        let message = Answer { sequence: Some(number + 1), ..answer }.into_message(Kind::NonConfirmable, self.mid, token);
+        let message = Answer { sequence: Some(number + 1), ..answer }.into_message(
+            Kind::NonConfirmable,
+            self.mid,
+            token,
+        );
         if let Err(error) = self.send(&message) {
             tracing::debug!(%error, "the simulated client cannot notify");
         }

@@ -1,7 +1,10 @@
 //! `tidegate demo`: the gateway, the broker in the box and a simulated client in one process.
 //!
-//! 1. the gateway starts; 2. something like an application listens to every topic; 3. a client called `testlwm2mclient`
-//! registers; 4. the gateway observes it; 5. the application reads the firmware version; 6. the client goes on notifying.
+//! 1. the gateway starts;
+//! 2. something like an application listens to every topic;
+//! 3. a client called `testlwm2mclient` registers, and the gateway observes it;
+//! 4. the application reads the firmware version;
+//! 5. the client goes on notifying.
 
 pub(crate) mod client;
 
@@ -37,7 +40,8 @@ pub async fn run(options: DemoOptions) -> anyhow::Result<()> {
 
 /// An MQTT client that listens to everything.
 async fn listen(broker: &str) -> anyhow::Result<(AsyncClient, mpsc::Receiver<(String, Vec<u8>)>)> {
-    let (host, port) = broker.split(',').next().and_then(|first| first.rsplit_once(':')).context("no broker address")?;
+    let (host, port) =
+        broker.split(',').next().and_then(|first| first.rsplit_once(':')).context("no broker address")?;
     let mut options = MqttOptions::new("demo-application", host, port.parse::<u16>()?);
     options.set_keep_alive(Duration::from_secs(30));
     let (client, mut connection) = AsyncClient::new(options, 64);

@@ -26,7 +26,8 @@ struct Entries {
 impl Entries {
     /// The indexed parameters that a registration has.
     fn addresses(&self, registration: &Registration) -> Vec<(Box<str>, Box<str>)> {
-        let indexed = registration.parameters.iter().filter(|(name, _)| self.indexed.iter().any(|of| **of == **name));
+        let indexed =
+            registration.parameters.iter().filter(|(name, _)| self.indexed.iter().any(|of| **of == **name));
         indexed.filter_map(|(name, value)| Some((name.clone(), value.clone()?))).collect()
     }
 }

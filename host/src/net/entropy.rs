@@ -19,7 +19,8 @@ impl Entropy for SystemEntropy {
     fn fill(&mut self, buffer: &mut [u8]) {
         for byte in buffer {
             if self.used == self.pool.len() {
-                getrandom::fill(&mut self.pool).expect("the kernel's random generator works once the system is up");
+                getrandom::fill(&mut self.pool)
+                    .expect("the kernel's random generator works once the system is up");
                 self.used = 0;
             }
             // A byte is handed out once and wiped, so that the pool never tells tokens that are in use.

@@ -20,7 +20,13 @@ pub(crate) struct Routes {
 
 impl Routes {
     /// The shard that a datagram belongs to, if it is not `own`. Called for peers that `own` does not know.
-    pub(crate) fn elsewhere(&mut self, own: u8, directory: &Directory, peer: Peer, datagram: &[u8]) -> Option<u8> {
+    pub(crate) fn elsewhere(
+        &mut self,
+        own: u8,
+        directory: &Directory,
+        peer: Peer,
+        datagram: &[u8],
+    ) -> Option<u8> {
         if let Some(shard) = self.learned.get(&peer) {
             return Some(*shard);
         }

@@ -54,6 +54,7 @@ pub struct ShardHandle {
 
 impl ShardHandle {
     /// Hand a command over without waiting; it comes back if the shard cannot keep up or has ended.
+    #[allow(clippy::result_large_err)] // the command itself, for the caller to deal with
     pub fn send(&self, command: Command) -> Result<(), Command> {
         self.commands.try_send(command).map_err(|error| match error {
             mpsc::error::TrySendError::Full(command) | mpsc::error::TrySendError::Closed(command) => command,
@@ -100,7 +101,8 @@ impl<U: Uplink + 'static> Shard<U> {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let outcome = runtime.and_then(|runtime| {
                 let _context = runtime.enter();
-                let sockets = self.sockets.into_iter().map(UdpSocket::from_std).collect::<io::Result<Vec<_>>>()?;
+                let sockets =
+                    self.sockets.into_iter().map(UdpSocket::from_std).collect::<io::Result<Vec<_>>>()?;
                 let driver = Driver {
                     number,
                     server: Server::new(self.config, Box::new(SystemEntropy::new())),
@@ -139,7 +141,11 @@ struct Driver<U> {
 }
 
 impl<U: Uplink> Driver<U> {
-    async fn run(mut self, mut commands: mpsc::Receiver<Command>, mut stop: tokio::sync::watch::Receiver<bool>) {
+    async fn run(
+        mut self,
+        mut commands: mpsc::Receiver<Command>,
+        mut stop: tokio::sync::watch::Receiver<bool>,
+    ) {
         let mut buffer = vec![0; DATAGRAM];
         let mut timer = pin!(tokio::time::sleep_until(tokio::time::Instant::now()));
         let mut backlog = false;
@@ -265,10 +271,10 @@ impl<U: Uplink> Driver<U> {
     fn enter_registration(&self, registration: &Registration) {
         let Some(other) = self.directory.enter(registration, self.number) else { return };
         // Two devices of one name registered at two shards in the same moment: the later one stays.
-        if let Some(other) = self.others.get(usize::from(other)) {
-            if other.send(Command::Remove(registration.endpoint.clone())).is_err() {
-                tracing::warn!(endpoint = %registration.endpoint, "a replaced registration stays until its lifetime ends");
-            }
+        if let Some(other) = self.others.get(usize::from(other))
+            && other.send(Command::Remove(registration.endpoint.clone())).is_err()
+        {
+            tracing::warn!(endpoint = %registration.endpoint, "a replaced registration stays until its lifetime ends");
         }
     }
 
@@ -296,7 +302,9 @@ async fn readable(sockets: &[UdpSocket]) -> usize {
 
 fn receipt(event: &Event) -> Option<Receipt> {
     match event {
-        Event::Registered { receipt, .. } | Event::Updated { receipt, .. } | Event::Sent { receipt, .. } => Some(*receipt),
+        Event::Registered { receipt, .. } | Event::Updated { receipt, .. } | Event::Sent { receipt, .. } => {
+            Some(*receipt)
+        }
         Event::Ended { receipt, .. } | Event::Notified { receipt, .. } => *receipt,
         Event::Answered { .. } | Event::Progressed { .. } | Event::Failed { .. } => None,
     }

@@ -1,7 +1,8 @@
 //! Answers, notifications, and what becomes of a request that has none.
 
 use tidegate_sdk::{
-    Action, Answered, Content, Delivery, Failed, Failure, Fault, Message, Notified, Progressed, Properties, Sent, Stage,
+    Action, Answered, Content, Delivery, Failed, Failure, Fault, Message, Notified, Progressed, Properties,
+    Sent, Stage,
 };
 
 use crate::content;
@@ -59,11 +60,15 @@ pub(crate) fn failed(settings: &Settings, event: &Failed) -> Result<Vec<Action>,
         Failure::Reset => context.own_data("coap_reset"),
         Failure::Timeout => context.own_data("coap_timeout"),
         // In EMQX the queue goes silently with the session.
-        Failure::Expired | Failure::Unreachable | Failure::Ended if settings.is_strict() => return Ok(vec![]),
+        Failure::Expired | Failure::Unreachable | Failure::Ended if settings.is_strict() => {
+            return Ok(vec![]);
+        }
         Failure::Expired | Failure::Unreachable | Failure::Ended => context.own_data("coap_timeout"),
         // In EMQX nobody subscribes for a client that is not there.
         Failure::UnknownClient if settings.is_strict() => return Ok(vec![]),
-        Failure::UnknownClient => refused(0x84, &format!("no client {} is registered", event.client.endpoint)),
+        Failure::UnknownClient => {
+            refused(0x84, &format!("no client {} is registered", event.client.endpoint))
+        }
         Failure::QueueFull => refused(0xa3, "too many requests wait for this client"),
         Failure::Invalid(why) => refused(0x80, why),
     };
@@ -111,10 +116,17 @@ pub(crate) fn write_code(out: &mut Vec<u8>, code: u8) {
 }
 
 fn parse(context: &str) -> Result<Context<'_>, Fault> {
-    Context::parse(context).ok_or_else(|| Fault::Malformed(format!("not a context of this translator: {context:?}")))
+    Context::parse(context)
+        .ok_or_else(|| Fault::Malformed(format!("not a context of this translator: {context:?}")))
 }
 
-fn notification(settings: &Settings, context: &Context<'_>, code: u8, sequence: Option<u32>, content: &Content) -> Action {
+fn notification(
+    settings: &Settings,
+    context: &Context<'_>,
+    code: u8,
+    sequence: Option<u32>,
+    content: &Content,
+) -> Action {
     let sequence = sequence.filter(|sequence| *sequence != 0);
     let payload = render(settings, context, "notify", (code, sequence), content);
     if content::segments(context.path).first() == Some(&"5") {
@@ -142,7 +154,13 @@ fn render(
     context.answer(message_type, sequence, |out| {
         let start = out.len();
         let code = match context.command {
-            Command::Write if code == CONTENT => if content.payload.is_empty() { METHOD_NOT_ALLOWED } else { CHANGED },
+            Command::Write if code == CONTENT => {
+                if content.payload.is_empty() {
+                    METHOD_NOT_ALLOWED
+                } else {
+                    CHANGED
+                }
+            }
             _ => code,
         };
         let has_values = match context.command {

@@ -4,8 +4,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use tidegate_sdk::{
-    Action, Body, CancelMode, CancelObservation, Create, Delete, Discover, Encoded, Execute, Fault, Message, Observe,
-    Operation, Path, Read, Request, Write, WriteAttributes, WriteMode,
+    Action, Body, CancelMode, CancelObservation, Create, Delete, Discover, Encoded, Execute, Fault, Message,
+    Observe, Operation, Path, Read, Request, Write, WriteAttributes, WriteMode,
 };
 
 use crate::answer::write_code;
@@ -18,7 +18,8 @@ use crate::value::{self, Element};
 
 /// A command, to the client that its topic names.
 pub(crate) fn translate(settings: &Settings, message: &Message) -> Result<Vec<Action>, Fault> {
-    let Some(addressed) = settings.mountpoint.address(&message.topic, &settings.translators.command.topic) else {
+    let Some(addressed) = settings.mountpoint.address(&message.topic, &settings.translators.command.topic)
+    else {
         return Err(Fault::Unsupported(format!("{} is not a topic of commands", message.topic)));
     };
     let envelope = match Envelope::parse(&message.payload) {
@@ -60,9 +61,10 @@ struct Envelope {
 impl Envelope {
     fn parse(payload: &[u8]) -> Result<Self, String> {
         let text = std::str::from_utf8(payload).map_err(|_| "the command is not UTF-8")?;
-        let raw: BTreeMap<String, Box<RawValue>> =
-            serde_json::from_str(text).map_err(|error| format!("the command is not a JSON object: {error}"))?;
-        let mut members: Members = raw.into_iter().map(|(name, value)| (name, json::compact(value.get()))).collect();
+        let raw: BTreeMap<String, Box<RawValue>> = serde_json::from_str(text)
+            .map_err(|error| format!("the command is not a JSON object: {error}"))?;
+        let mut members: Members =
+            raw.into_iter().map(|(name, value)| (name, json::compact(value.get()))).collect();
         let message_type = members.remove("msgType");
         let data = members.remove("data");
         Ok(Self { members, message_type, data })
@@ -81,7 +83,10 @@ impl Envelope {
         }
         let data: BTreeMap<String, Box<RawValue>> =
             self.data.as_deref().and_then(|data| serde_json::from_str(data).ok()).unwrap_or_default();
-        let path = ["path", "basePath", "reqPath"].iter().find_map(|key| data.get(*key)).map_or("null", |path| path.get());
+        let path = ["path", "basePath", "reqPath"]
+            .iter()
+            .find_map(|key| data.get(*key))
+            .map_or("null", |path| path.get());
         let path = serde_json::from_str::<String>(path).ok();
         let path = path.as_deref().map(|path| path.split('?').next().unwrap_or_default());
         let message_type = self.message_type.as_deref().unwrap_or("null");
@@ -113,7 +118,8 @@ fn refuse_unread(settings: &Settings, addressed: &Addressed, why: &str) -> Vec<A
 
 fn bad_request(members: &Members, message_type: &str, path: Option<&str>, why: Option<&str>) -> Vec<u8> {
     let [head, upper, middle, lower] = pieces(members);
-    let mut out = format!("{{{head}{upper}\"msgType\":{message_type},{middle}\"data\":{{\"reqPath\":").into_bytes();
+    let mut out =
+        format!("{{{head}{upper}\"msgType\":{message_type},{middle}\"data\":{{\"reqPath\":").into_bytes();
     match path {
         Some(path) => json::string(&mut out, path),
         None => out.extend_from_slice(b"null"),
@@ -136,7 +142,6 @@ struct Data {
     path: Option<Box<RawValue>>,
     #[serde(rename = "basePath")]
     base_path: Option<Box<RawValue>>,
-    args: Option<Box<RawValue>>,
     #[serde(rename = "type")]
     kind: Option<Box<RawValue>>,
     value: Option<Box<RawValue>>,
@@ -166,7 +171,9 @@ impl Target {
         let trimmed = path.trim_matches('/');
         if !trimmed.is_empty() {
             for segment in trimmed.split('/') {
-                let id = segment.parse().map_err(|_| format!("{segment:?} in the path {path:?} is not a number up to 65535"))?;
+                let id = segment
+                    .parse()
+                    .map_err(|_| format!("{segment:?} in the path {path:?} is not a number up to 65535"))?;
                 ids.push(id);
             }
         }
@@ -182,7 +189,12 @@ impl Target {
     }
 }
 
-fn request(settings: &Settings, addressed: &Addressed, message: &Message, envelope: &Envelope) -> Result<Request, Refusal> {
+fn request(
+    settings: &Settings,
+    addressed: &Addressed,
+    message: &Message,
+    envelope: &Envelope,
+) -> Result<Request, Refusal> {
     let answered = |why: &str| Refusal { why: why.to_owned(), is_answered_by_emqx: true };
     if envelope.message_type.is_none() {
         return Err("the command has no msgType".into());
@@ -197,12 +209,12 @@ fn request(settings: &Settings, addressed: &Addressed, message: &Message, envelo
         // Its answers and notifications have one of their own.
         members.remove("seqNum");
     }
-    if names_endpoint(settings) {
-        if let Some(tidegate_sdk::Recipient::Endpoint(name)) = addressed.recipients.last() {
-            let mut text = Vec::new();
-            json::string(&mut text, name);
-            members.insert("ep".to_owned(), String::from_utf8_lossy(&text).into_owned());
-        }
+    if names_endpoint(settings)
+        && let Some(tidegate_sdk::Recipient::Endpoint(name)) = addressed.recipients.last()
+    {
+        let mut text = Vec::new();
+        json::string(&mut text, name);
+        members.insert("ep".to_owned(), String::from_utf8_lossy(&text).into_owned());
     }
     Ok(Request {
         recipients: addressed.recipients.clone(),
@@ -223,7 +235,11 @@ enum Encoding {
 
 impl Encoding {
     fn of(envelope: &Envelope) -> Self {
-        if envelope.members.get("encoding").is_some_and(|of| of == "\"hex\"") { Self::Hex } else { Self::Plain }
+        if envelope.members.get("encoding").is_some_and(|of| of == "\"hex\"") {
+            Self::Hex
+        } else {
+            Self::Plain
+        }
     }
 }
 
@@ -266,9 +282,15 @@ fn operation(
         }
         Command::Delete => Operation::Delete(Delete { path, queries }),
         Command::Execute => {
-            let arguments = match data.args.as_deref().map(RawValue::get) {
+            let members: BTreeMap<String, Box<RawValue>> =
+                serde_json::from_str(data_text).unwrap_or_default();
+            let arguments = match members.get("args").map(|raw| raw.get()) {
                 None => None,
-                Some(raw) => Some(serde_json::from_str::<String>(raw).map_err(|_| format!("data.args is not a text: {raw}"))?),
+                Some("null") if !settings.is_strict() => None,
+                Some(raw) => Some(
+                    serde_json::from_str::<String>(raw)
+                        .map_err(|_| format!("data.args is not a text: {raw}"))?,
+                ),
             };
             let arguments = arguments.filter(|arguments| arguments != "undefined");
             Operation::Execute(Execute { path, queries, arguments })
@@ -287,7 +309,9 @@ fn attributes(settings: &Settings, data: &str) -> Result<Vec<(String, Option<Str
         match data.get(*name) {
             None | Some(serde_json::Value::Null) => {}
             Some(serde_json::Value::String(text)) => values.push(((*name).to_owned(), Some(text.clone()))),
-            Some(number @ serde_json::Value::Number(_)) => values.push(((*name).to_owned(), Some(number.to_string()))),
+            Some(number @ serde_json::Value::Number(_)) => {
+                values.push(((*name).to_owned(), Some(number.to_string())))
+            }
             Some(other) => return Err(format!("data.{name} is neither a text nor a number: {other}").into()),
         }
     }
@@ -309,11 +333,19 @@ fn write(
         let given = data.value.as_deref().ok_or("data.value is missing")?;
         let bytes = encode(settings, &kind, given, encoding)?;
         let payload = value::single(&target.ids, &bytes, settings.is_strict())?;
-        return Ok(Operation::Write(Write { mode: WriteMode::Replace, body: body(payload), path: target.path(), queries: target.queries }));
+        return Ok(Operation::Write(Write {
+            mode: WriteMode::Replace,
+            body: body(payload),
+            path: target.path(),
+            queries: target.queries,
+        }));
     }
     let base = base_path.or(path.filter(|_| command == Command::Create)).unwrap_or("/");
     let target = Target::parse(base)?;
-    let elements = data.content.as_ref().ok_or("data.content is missing, or there is no data.path with data.type and data.value")?;
+    let elements = data
+        .content
+        .as_ref()
+        .ok_or("data.content is missing, or there is no data.path with data.type and data.value")?;
     let mut parsed = Vec::with_capacity(elements.len());
     for (at, element) in elements.iter().enumerate() {
         let kind = element.kind.as_deref().ok_or_else(|| format!("data.content[{at}].type is missing"))?;
@@ -335,7 +367,8 @@ fn encode(settings: &Settings, kind: &str, given: &RawValue, encoding: Encoding)
     if encoding == Encoding::Plain {
         return value::encode(kind, given.get(), settings.is_strict()).map_err(Refusal::from);
     }
-    let hex: Option<Vec<u8>> = serde_json::from_str::<String>(given.get()).ok().and_then(|text| value::from_hex(&text));
+    let hex: Option<Vec<u8>> =
+        serde_json::from_str::<String>(given.get()).ok().and_then(|text| value::from_hex(&text));
     let bytes = hex.ok_or_else(|| Refusal {
         why: format!("{} is not a text of hexadecimal digits", given.get()),
         is_answered_by_emqx: true,

@@ -21,7 +21,12 @@ use crate::tlv::{self, Body, Entry, EntryKind};
 pub(crate) struct Undecodable;
 
 /// Writes the array. `path` is that of the request as the command had it, without query.
-pub(crate) fn write(out: &mut Vec<u8>, content: &Content, path: &str, is_strict: bool) -> Result<(), Undecodable> {
+pub(crate) fn write(
+    out: &mut Vec<u8>,
+    content: &Content,
+    path: &str,
+    is_strict: bool,
+) -> Result<(), Undecodable> {
     let mut items = Items { out, is_first: true };
     items.out.push(b'[');
     match content.format {
@@ -114,16 +119,18 @@ fn tlv(items: &mut Items<'_>, content: &Content, path: &str, is_strict: bool) ->
         items.leaf(path, value, kinds.next().flatten(), is_strict)
     };
     match (entries.as_slice(), segments.as_slice()) {
-        ([Entry { kind: EntryKind::Resource, id, body: Body::Value(value) }], [object, instance, rest @ ..]) => {
-            match rest {
-                [] => leaf(items, &format!("/{object}/{instance}/{id}"), value),
-                [resource] => leaf(items, &format!("/{object}/{instance}/{resource}"), value),
-                _ => Err(Undecodable),
-            }
-        }
-        ([Entry { kind: EntryKind::Resource | EntryKind::MultipleResource, .. }, ..], [object, instance] | [object, instance, _]) => {
-            resources(items, &format!("/{object}/{instance}"), &entries, &mut leaf)
-        }
+        (
+            [Entry { kind: EntryKind::Resource, id, body: Body::Value(value) }],
+            [object, instance, rest @ ..],
+        ) => match rest {
+            [] => leaf(items, &format!("/{object}/{instance}/{id}"), value),
+            [resource] => leaf(items, &format!("/{object}/{instance}/{resource}"), value),
+            _ => Err(Undecodable),
+        },
+        (
+            [Entry { kind: EntryKind::Resource | EntryKind::MultipleResource, .. }, ..],
+            [object, instance] | [object, instance, _],
+        ) => resources(items, &format!("/{object}/{instance}"), &entries, &mut leaf),
         ([Entry { kind: EntryKind::ObjectInstance, id, body: Body::Entries(below) }], segments) => {
             let base = match segments {
                 [object] => format!("/{object}/{id}"),
@@ -180,7 +187,8 @@ fn oma_json(items: &mut Items<'_>, payload: &[u8]) -> Result<(), Undecodable> {
     for entry in entries {
         let Json::Object(entry) = entry else { return Err(Undecodable) };
         let name = entry.get("n").map_or(Some(""), Json::as_str).ok_or(Undecodable)?.trim_start_matches('/');
-        let value = ["t", "v", "bv", "ov", "sv"].iter().find_map(|key| entry.get(*key)).unwrap_or(&Json::Null);
+        let value =
+            ["t", "v", "bv", "ov", "sv"].iter().find_map(|key| entry.get(*key)).unwrap_or(&Json::Null);
         items.item(&format!("{base}/{name}"), |out| out.extend_from_slice(value.to_string().as_bytes()));
     }
     Ok(())
@@ -222,11 +230,21 @@ impl Items<'_> {
     }
 
     /// A leaf of a TLV, typed by its definition.
-    fn leaf(&mut self, path: &str, bytes: &[u8], kind: Option<Kind>, is_strict: bool) -> Result<(), Undecodable> {
+    fn leaf(
+        &mut self,
+        path: &str,
+        bytes: &[u8],
+        kind: Option<Kind>,
+        is_strict: bool,
+    ) -> Result<(), Undecodable> {
         match kind {
             Some(Kind::Text) => self.item(path, |out| json::lossy(out, bytes)),
-            Some(Kind::Integer) => self.item(path, |out| out.extend_from_slice(number::to_decimal(bytes, true).as_bytes())),
-            Some(Kind::Time) => self.item(path, |out| out.extend_from_slice(number::to_decimal(bytes, false).as_bytes())),
+            Some(Kind::Integer) => {
+                self.item(path, |out| out.extend_from_slice(number::to_decimal(bytes, true).as_bytes()))
+            }
+            Some(Kind::Time) => {
+                self.item(path, |out| out.extend_from_slice(number::to_decimal(bytes, false).as_bytes()))
+            }
             Some(Kind::Float) => {
                 let number = float(bytes).filter(|number| number.is_finite()).ok_or(Undecodable)?;
                 self.item(path, |out| json::float(out, number));
@@ -259,11 +277,19 @@ impl Items<'_> {
         let path = of.path.to_string();
         match &of.value {
             Value::Text(text) | Value::CoreLink(text) => self.item(&path, |out| json::string(out, text)),
-            Value::Integer(number) | Value::Time(number) => self.item(&path, |out| json::integer(out, *number)),
-            Value::Unsigned(number) => self.item(&path, |out| out.extend_from_slice(number.to_string().as_bytes())),
+            Value::Integer(number) | Value::Time(number) => {
+                self.item(&path, |out| json::integer(out, *number))
+            }
+            Value::Unsigned(number) => {
+                self.item(&path, |out| out.extend_from_slice(number.to_string().as_bytes()))
+            }
             Value::Float(number) if number.is_finite() => self.item(&path, |out| json::float(out, *number)),
-            Value::Boolean(flag) => self.item(&path, |out| out.extend_from_slice(flag.to_string().as_bytes())),
-            Value::Opaque(bytes) if of.kind == Some(Kind::Opaque) => self.item(&path, |out| json::base64(out, bytes)),
+            Value::Boolean(flag) => {
+                self.item(&path, |out| out.extend_from_slice(flag.to_string().as_bytes()))
+            }
+            Value::Opaque(bytes) if of.kind == Some(Kind::Opaque) => {
+                self.item(&path, |out| json::base64(out, bytes))
+            }
             Value::Opaque(bytes) => self.opaque(bytes, &path),
             Value::ObjectLink(link) => {
                 let text = format!("\"{}:{}\"", link.object, link.object_instance);

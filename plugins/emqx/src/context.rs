@@ -65,7 +65,13 @@ impl Command {
 }
 
 /// Writes the text that travels with a request. It is taken apart again by [`Context::parse`].
-pub(crate) fn compose(command: Command, mountpoint: &str, path: &str, members: &Members, data: &str) -> String {
+pub(crate) fn compose(
+    command: Command,
+    mountpoint: &str,
+    path: &str,
+    members: &Members,
+    data: &str,
+) -> String {
     let [head, upper, middle, lower] = pieces(members);
     let path = path.replace(SEPARATOR, " ");
     [command.name(), mountpoint, &path, &head, &upper, &middle, &lower, data].join(SEPARATOR)
@@ -117,8 +123,15 @@ impl<'a> Context<'a> {
     }
 
     /// An answer around the members of its `data`, which `data` writes.
-    pub(crate) fn answer(&self, message_type: &str, sequence: Option<u32>, data: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
-        let mut out = Vec::with_capacity(256 + self.head.len() + self.upper.len() + self.middle.len() + self.lower.len());
+    pub(crate) fn answer(
+        &self,
+        message_type: &str,
+        sequence: Option<u32>,
+        data: impl FnOnce(&mut Vec<u8>),
+    ) -> Vec<u8> {
+        let mut out = Vec::with_capacity(
+            256 + self.head.len() + self.upper.len() + self.middle.len() + self.lower.len(),
+        );
         out.push(b'{');
         out.extend_from_slice(self.head.as_bytes());
         if let Some(sequence) = sequence {
@@ -165,10 +178,11 @@ mod tests {
 
     #[test]
     fn an_answer_has_its_keys_in_descending_order() {
-        let members: Members = [("reqID", "7"), ("zz", "1"), ("cacheID", "\"c\""), ("imei", "null"), ("mheaders", "{}")]
-            .into_iter()
-            .map(|(key, value)| (key.to_owned(), value.to_owned()))
-            .collect();
+        let members: Members =
+            [("reqID", "7"), ("zz", "1"), ("cacheID", "\"c\""), ("imei", "null"), ("mheaders", "{}")]
+                .into_iter()
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .collect();
         let text = compose(Command::Observe, "m/", "/3/0", &members, r#"{"path":"/3/0"}"#);
         let context = Context::parse(&text).unwrap();
         assert_eq!((context.command, context.mountpoint, context.path), (Command::Observe, "m/", "/3/0"));

@@ -31,7 +31,8 @@ pub struct Emqx {
 impl Translator for Emqx {
     fn configure(settings: &str) -> Result<(Self, Subscriptions), Vec<Diagnostic>> {
         let settings = Settings::parse(settings)?;
-        let filter = Subscription { filter: settings.command_filter(), qos: settings.translators.command.qos() };
+        let filter =
+            Subscription { filter: settings.command_filter(), qos: settings.translators.command.qos() };
         let parameters = settings.mountpoint.parameters().into_iter().map(str::to_owned).collect();
         let subscriptions = Subscriptions { filters: vec![filter], parameters, attributes: vec![] };
         Ok((Self { settings }, subscriptions))

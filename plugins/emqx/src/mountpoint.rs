@@ -72,7 +72,10 @@ impl Mountpoint {
     pub(crate) fn render(&self, endpoint: &str, registration: &Registration) -> String {
         let parameter = |name: &str| {
             let found = registration.parameters.iter().find(|(key, _)| key == name);
-            found.and_then(|(_, value)| value.as_deref()).filter(|value| !value.contains('=')).unwrap_or(endpoint)
+            found
+                .and_then(|(_, value)| value.as_deref())
+                .filter(|value| !value.contains('='))
+                .unwrap_or(endpoint)
         };
         let mut topic = String::new();
         for part in &self.parts {
@@ -120,7 +123,11 @@ impl Mountpoint {
             // A value is one level; what follows it in the same level ends it.
             let level_end = rest.find('/').unwrap_or(rest.len());
             let after_in_level = after.split('/').next().unwrap_or_default();
-            let end = if after_in_level.is_empty() { level_end } else { rest[..level_end].rfind(after_in_level)? };
+            let end = if after_in_level.is_empty() {
+                level_end
+            } else {
+                rest[..level_end].rfind(after_in_level)?
+            };
             let value = from_topic_level(&rest[..end]);
             match part {
                 Part::Endpoint => recipients.push(Recipient::Endpoint(value.into_owned())),
@@ -202,7 +209,11 @@ mod tests {
     fn a_topic_tells_the_client_and_its_mountpoint() {
         let case = |mountpoint, topic, command, names: &[&str], own: &str| {
             let (recipients, mountpoint) = recipients(mountpoint, topic, command).unwrap();
-            assert_eq!((recipients, mountpoint.as_str()), (names.iter().map(|name| (*name).to_owned()).collect(), own), "{topic}");
+            assert_eq!(
+                (recipients, mountpoint.as_str()),
+                (names.iter().map(|name| (*name).to_owned()).collect(), own),
+                "{topic}"
+            );
         };
         case("lwm2m/${endpoint_name}/", "lwm2m/dev1/dn/dm", "dn/#", &["dev1"], "lwm2m/dev1/");
         case("lwm2m/${endpoint_name}/", "lwm2m/dev1/dn", "dn/#", &["dev1"], "lwm2m/dev1/");

@@ -160,7 +160,9 @@ mod tests {
 
     #[test]
     fn tlv_integers_have_legal_lengths() {
-        for (number, length) in [(0, 1), (127, 1), (128, 2), (-129, 2), (32_768, 4), (1 << 31, 8), (i64::MIN, 8)] {
+        for (number, length) in
+            [(0, 1), (127, 1), (128, 2), (-129, 2), (32_768, 4), (1 << 31, 8), (i64::MIN, 8)]
+        {
             assert_eq!(to_tlv_bytes(number).len(), length, "{number}");
             assert_eq!(to_decimal(&to_tlv_bytes(number), true), number.to_string());
         }

@@ -1,6 +1,9 @@
 //! Register, update, and the end of a registration.
 
-use tidegate_sdk::{Action, End, Ended, Message, Observe, Operation, Path, Properties, Registered, Registration, Updated, perform};
+use tidegate_sdk::{
+    Action, End, Ended, Message, Observe, Operation, Path, Properties, Registered, Registration, Updated,
+    perform,
+};
 
 use crate::context::{self, Command, Members};
 use crate::json;
@@ -17,7 +20,7 @@ pub(crate) fn registered(settings: &Settings, event: &Registered) -> Vec<Action>
         let payload = merged.render(settings, "register", endpoint);
         actions.push(publish(&mountpoint, &settings.translators.register, payload));
     }
-    for path in to_observe(settings, &Links::parse(merged.links)) {
+    for path in to_observe(settings, &event.registration, &Links::parse(merged.links)) {
         if let Some(observe) = observe(settings, endpoint, &mountpoint, &path) {
             actions.push(observe);
         }
@@ -187,28 +190,35 @@ impl Links {
         }
         let alternate_path = alternate_path.unwrap_or_else(|| "/".to_owned());
         let prefix = if alternate_path == "/" { "" } else { alternate_path.as_str() };
-        let objects = targets.iter().map(|target| target.strip_prefix(prefix).unwrap_or(target).to_owned()).collect();
+        let objects =
+            targets.iter().map(|target| target.strip_prefix(prefix).unwrap_or(target).to_owned()).collect();
         Self { alternate_path, objects }
     }
 }
 
 /// What a new registration is asked to notify (section 4.7).
-fn to_observe(settings: &Settings, links: &Links) -> Vec<String> {
+fn to_observe(settings: &Settings, registration: &Registration, links: &Links) -> Vec<String> {
     match &settings.auto_observe {
         AutoObserve::Off => vec![],
         AutoObserve::All => {
             let is_wanted = |path: &&String| {
-                object(path).is_some_and(|object| !IGNORED.contains(&object) && is_known(settings, object))
+                object(path).is_some_and(|object| {
+                    !IGNORED.contains(&object) && is_known(settings, registration, object)
+                })
             };
             links.objects.iter().filter(is_wanted).cloned().collect()
         }
         AutoObserve::These(paths) => {
             let is_there = |path: &&String| {
                 // A path below something that is registered is there too, which EMQX promises and does not do.
-                let below = |object: &String| path.starts_with(object.as_str()) && path[object.len()..].starts_with('/');
-                links.objects.contains(path) || (!settings.is_strict() && links.objects.iter().any(|of| !of.is_empty() && below(of)))
+                let below = |object: &String| {
+                    path.starts_with(object.as_str()) && path[object.len()..].starts_with('/')
+                };
+                links.objects.contains(path)
+                    || (!settings.is_strict() && links.objects.iter().any(|of| !of.is_empty() && below(of)))
             };
-            let is_known = |path: &&String| object(path).is_some_and(|object| is_known(settings, object));
+            let is_known =
+                |path: &&String| object(path).is_some_and(|object| is_known(settings, registration, object));
             paths.iter().filter(is_there).filter(is_known).cloned().collect()
         }
     }
@@ -218,9 +228,16 @@ fn object(path: &str) -> Option<u16> {
     path.trim_start_matches('/').split('/').next()?.parse().ok()
 }
 
-/// EMQX observes only what it has a definition of.
-fn is_known(settings: &Settings, object: u16) -> bool {
-    !settings.is_strict() || PACKAGED.contains(&object) || settings.known_objects.contains(&object)
+/// Only what has a definition is observed: in `strict` one that EMQX ships, else one of the gateway's.
+fn is_known(settings: &Settings, registration: &Registration, object: u16) -> bool {
+    if settings.known_objects.contains(&object) {
+        return true;
+    }
+    if settings.is_strict() {
+        return PACKAGED.contains(&object);
+    }
+    let defined = registration.attributes.iter().find(|(name, _)| name == "defined-objects");
+    defined.is_some_and(|(_, ids)| ids.split(',').any(|id| id.parse() == Ok(object)))
 }
 
 fn observe(settings: &Settings, endpoint: &str, mountpoint: &str, path: &str) -> Option<Action> {
@@ -235,7 +252,8 @@ fn observe(settings: &Settings, endpoint: &str, mountpoint: &str, path: &str) ->
     let mut data = b"{\"path\":".to_vec();
     json::string(&mut data, path);
     data.push(b'}');
-    let context = context::compose(Command::Observe, mountpoint, path, &members, &String::from_utf8(data).ok()?);
+    let context =
+        context::compose(Command::Observe, mountpoint, path, &members, &String::from_utf8(data).ok()?);
     let operation = Operation::Observe(Observe { path: Path::new(&ids), queries: vec![], accept: None });
     Some(perform(endpoint, operation, context))
 }

@@ -12,7 +12,7 @@ pub struct Settings {
     /// What stands in front of every topic.
     pub(crate) mountpoint: Mountpoint,
     pub(crate) auto_observe: AutoObserve,
-    /// Objects that are observed in `strict` although EMQX does not ship their definitions.
+    /// Objects that are observed although there is no definition of them.
     pub(crate) known_objects: Vec<u16>,
     /// Whether an Update without object links is published.
     pub(crate) publish_every_update: bool,
@@ -119,10 +119,16 @@ impl Settings {
             ("update", &raw.translators.update),
         ] {
             if of.qos > 2 {
-                wrong.push(diagnostic(&format!("translators.{key}.qos"), format!("{} is not 0, 1 or 2", of.qos)));
+                wrong.push(diagnostic(
+                    &format!("translators.{key}.qos"),
+                    format!("{} is not 0, 1 or 2", of.qos),
+                ));
             }
             if key != "command" && of.topic.contains(['#', '+']) {
-                wrong.push(diagnostic(&format!("translators.{key}.topic"), "wildcards are for commands only".into()));
+                wrong.push(diagnostic(
+                    &format!("translators.{key}.topic"),
+                    "wildcards are for commands only".into(),
+                ));
             }
         }
         let auto_observe = AutoObserve::parse(&raw.auto_observe).unwrap_or_else(|text| {
@@ -169,7 +175,8 @@ impl Settings {
 impl AutoObserve {
     fn parse(value: &Value) -> Result<Self, String> {
         let list = |items: &mut dyn Iterator<Item = &str>| {
-            let items: Vec<String> = items.map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect();
+            let items: Vec<String> =
+                items.map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect();
             if items.is_empty() { Self::Off } else { Self::These(items) }
         };
         match value {
@@ -183,7 +190,9 @@ impl AutoObserve {
             Value::Array(items) if items.iter().all(Value::is_string) => {
                 Ok(list(&mut items.iter().filter_map(Value::as_str)))
             }
-            other => Err(format!("{other} is not true, false, \"on\", \"off\", or a list of paths such as [\"/3/0\"]")),
+            other => Err(format!(
+                "{other} is not true, false, \"on\", \"off\", or a list of paths such as [\"/3/0\"]"
+            )),
         }
     }
 }
@@ -227,7 +236,10 @@ mod tests {
     fn what_is_wrong_is_named() {
         assert!(wrong(r#"{"mountpiont":""}"#).contains("mountpiont"));
         assert!(wrong(r#"{"auto_observe":5}"#).starts_with("auto_observe: 5 is not"));
-        assert!(wrong(r#"{"translators":{"notify":{"topic":"a","qos":3}}}"#).starts_with("translators.notify.qos: 3"));
+        assert!(
+            wrong(r#"{"translators":{"notify":{"topic":"a","qos":3}}}"#)
+                .starts_with("translators.notify.qos: 3")
+        );
         assert!(wrong(r#"{"update_msg_publish_condition":"never"}"#).contains("contains_object_list"));
     }
 }

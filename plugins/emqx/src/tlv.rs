@@ -53,12 +53,16 @@ fn parse_level(payload: &[u8], level: u8) -> Option<Vec<Entry<'_>>> {
         let body = match kind {
             EntryKind::ObjectInstance => {
                 let below = parse_level(value, level + 1)?;
-                let is_resource = |of: &Entry<'_>| matches!(of.kind, EntryKind::Resource | EntryKind::MultipleResource);
+                let is_resource =
+                    |of: &Entry<'_>| matches!(of.kind, EntryKind::Resource | EntryKind::MultipleResource);
                 below.iter().all(is_resource).then_some(Body::Entries(below))?
             }
             EntryKind::MultipleResource => {
                 let below = parse_level(value, level + 1)?;
-                below.iter().all(|of| of.kind == EntryKind::ResourceInstance).then_some(Body::Entries(below))?
+                below
+                    .iter()
+                    .all(|of| of.kind == EntryKind::ResourceInstance)
+                    .then_some(Body::Entries(below))?
             }
             _ => Body::Value(value),
         };
@@ -102,18 +106,28 @@ mod tests {
 
     #[test]
     fn headers_are_written_as_they_are_read() {
-        for (id, length, header) in [(14, 3, vec![0xc3, 14]), (14, 8, vec![0xc8, 14, 8]), (300, 1, vec![0xe1, 1, 44]), (1, 300, vec![0xd0, 1, 1, 44])] {
+        for (id, length, header) in [
+            (14, 3, vec![0xc3, 14]),
+            (14, 8, vec![0xc8, 14, 8]),
+            (300, 1, vec![0xe1, 1, 44]),
+            (1, 300, vec![0xd0, 1, 1, 44]),
+        ] {
             let mut out = Vec::new();
             let body = vec![b'x'; length];
             write(&mut out, EntryKind::Resource, id, &body);
             assert_eq!(out[..header.len()], header);
-            assert_eq!(parse(&out).unwrap(), [Entry { kind: EntryKind::Resource, id, body: Body::Value(&body) }]);
+            assert_eq!(
+                parse(&out).unwrap(),
+                [Entry { kind: EntryKind::Resource, id, body: Body::Value(&body) }]
+            );
         }
     }
 
     #[test]
     fn what_is_cut_short_or_nested_wrongly_is_refused() {
-        for bytes in [b"\xc8\x00".as_slice(), b"\xc3\x00ab", b"\x83\x06\xc1\x00\x01", b"\x04\x00\x41\x00\x01\x01"] {
+        for bytes in
+            [b"\xc8\x00".as_slice(), b"\xc3\x00ab", b"\x83\x06\xc1\x00\x01", b"\x04\x00\x41\x00\x01\x01"]
+        {
             assert_eq!(parse(bytes), None, "{bytes:02x?}");
         }
         assert_eq!(parse(b""), Some(vec![]));

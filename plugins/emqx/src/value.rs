@@ -25,7 +25,9 @@ impl Element {
 pub(crate) fn encode(kind: &str, given: &str, is_strict: bool) -> Result<Vec<u8>, String> {
     let text: Option<String> = serde_json::from_str(given).ok();
     match (kind, text) {
-        ("Boolean", None) if !is_strict && matches!(given, "true" | "false") => Ok(vec![u8::from(given == "true")]),
+        ("Boolean", None) if !is_strict && matches!(given, "true" | "false") => {
+            Ok(vec![u8::from(given == "true")])
+        }
         ("Integer" | "Time" | "Float", None) if is_number(given) => numeric(kind, given, is_strict, true),
         ("String", None) if is_strict => text_of_other(given),
         (_, Some(text)) => encode_text(kind, &text, is_strict),
@@ -38,7 +40,8 @@ pub(crate) fn encode_bytes(kind: &str, bytes: &[u8], is_strict: bool) -> Result<
     if kind == "String" {
         return Ok(bytes.to_vec());
     }
-    let text = std::str::from_utf8(bytes).map_err(|_| format!("the hexadecimal digits are no text of type {kind}"))?;
+    let text = std::str::from_utf8(bytes)
+        .map_err(|_| format!("the hexadecimal digits are no text of type {kind}"))?;
     encode_text(kind, text, is_strict)
 }
 
@@ -78,7 +81,10 @@ fn numeric(kind: &str, text: &str, is_strict: bool, is_json: bool) -> Result<Vec
             return Ok(number::to_emqx_bytes(text));
         }
         if kind != "Float" {
-            return text.parse().map(number::to_tlv_bytes).map_err(|_| format!("{text} does not fit 64 bits"));
+            return text
+                .parse()
+                .map(number::to_tlv_bytes)
+                .map_err(|_| format!("{text} does not fit 64 bits"));
         }
         return text.parse().map(|number: f64| number.to_be_bytes().to_vec()).map_err(|_| wrong());
     }
@@ -125,7 +131,9 @@ pub(crate) fn single(path: &[u16], bytes: &[u8], is_strict: bool) -> Result<Vec<
             tlv::write(&mut below, EntryKind::ResourceInstance, second, bytes);
             tlv::write(&mut out, EntryKind::MultipleResource, first, &below);
         }
-        [_, _, _, instance] if !is_strict => tlv::write(&mut out, EntryKind::ResourceInstance, instance, bytes),
+        [_, _, _, instance] if !is_strict => {
+            tlv::write(&mut out, EntryKind::ResourceInstance, instance, bytes)
+        }
         _ => return Err("data.path does not name a resource".to_owned()),
     }
     Ok(out)
@@ -135,8 +143,12 @@ pub(crate) fn single(path: &[u16], bytes: &[u8], is_strict: bool) -> Result<Vec<
 pub(crate) fn batch(base: &[u16], elements: &[Element]) -> Result<Vec<u8>, String> {
     let mut out = Vec::new();
     match (base, elements) {
-        ([_, _], _) => resources(elements.iter().map(|of| (of.path.as_slice(), of.bytes.as_slice())))?.write(&mut out),
-        ([_, _, resource], [one]) if one.path.is_empty() => tlv::write(&mut out, EntryKind::Resource, *resource, &one.bytes),
+        ([_, _], _) => {
+            resources(elements.iter().map(|of| (of.path.as_slice(), of.bytes.as_slice())))?.write(&mut out)
+        }
+        ([_, _, resource], [one]) if one.path.is_empty() => {
+            tlv::write(&mut out, EntryKind::Resource, *resource, &one.bytes)
+        }
         // One element of a multiple resource, at its instance; EMQX writes it as if it had none.
         ([_, _, resource], _) => {
             let mut instances = Ordered::default();
@@ -164,7 +176,9 @@ pub(crate) fn create(base: &[u16], elements: &[Element]) -> Result<Vec<u8>, Stri
     if let [_, _] = base {
         return batch(base, elements);
     }
-    let [_] = base else { return Err("data.basePath names neither an object nor an object instance".to_owned()) };
+    let [_] = base else {
+        return Err("data.basePath names neither an object nor an object instance".to_owned());
+    };
     let mut order: Vec<u16> = Vec::new();
     for element in elements {
         let [instance, _, ..] = element.path.as_slice() else {
@@ -235,7 +249,11 @@ fn resources<'a>(elements: impl Iterator<Item = (&'a [u16], &'a [u8])>) -> Resul
                 instances.put(instance, Node::Value(bytes));
                 entries.put(resource, Node::Instances(instances));
             }
-            _ => return Err(format!("{path:?} in data.content is neither a resource nor a resource instance")),
+            _ => {
+                return Err(format!(
+                    "{path:?} in data.content is neither a resource nor a resource instance"
+                ));
+            }
         }
     }
     Ok(entries)
