@@ -8,12 +8,12 @@ use tidegate_sdk::{
 use crate::content;
 use crate::context::{Command, Context};
 use crate::json;
-use crate::registration::{head, publish};
+use crate::registration::{head, names_endpoint, publish};
 use crate::settings::{Settings, Topic};
 
 /// The answer to a command, or to an observation that was begun on registration.
 pub(crate) fn answered(settings: &Settings, event: &Answered) -> Result<Vec<Action>, Fault> {
-    let context = parse(&event.context)?;
+    let context = parse(settings, &event.context, &event.client.endpoint)?;
     let is_observe = context.command == Command::Observe;
     if is_observe && is_success(event.code) && event.delivery != Delivery::Piggybacked {
         // EMQX takes any message of its own for a notification, also the first.
@@ -26,7 +26,7 @@ pub(crate) fn answered(settings: &Settings, event: &Answered) -> Result<Vec<Acti
 
 /// A notification.
 pub(crate) fn notified(settings: &Settings, event: &Notified) -> Result<Vec<Action>, Fault> {
-    let context = parse(&event.context)?;
+    let context = parse(settings, &event.context, &event.client.endpoint)?;
     Ok(vec![notification(settings, &context, event.code, event.sequence, &event.content)])
 }
 
@@ -46,13 +46,13 @@ pub(crate) fn progressed(settings: &Settings, event: &Progressed) -> Result<Vec<
     if !matches!(event.stage, Stage::Acknowledged) {
         return Ok(vec![]);
     }
-    let context = parse(&event.context)?;
+    let context = parse(settings, &event.context, &event.client.endpoint)?;
     Ok(vec![publish(context.mountpoint, &settings.translators.response, context.own_data("ack"))])
 }
 
 /// A request that came to nothing.
 pub(crate) fn failed(settings: &Settings, event: &Failed) -> Result<Vec<Action>, Fault> {
-    let context = parse(&event.context)?;
+    let context = parse(settings, &event.context, &event.client.endpoint)?;
     let refused = |code: u8, reason: &str| {
         context.answer(context.command.name(), None, |out| outcome(out, &context, code, Some(reason)))
     };
@@ -115,9 +115,11 @@ pub(crate) fn write_code(out: &mut Vec<u8>, code: u8) {
     out.push(b'"');
 }
 
-fn parse(context: &str) -> Result<Context<'_>, Fault> {
-    Context::parse(context)
-        .ok_or_else(|| Fault::Malformed(format!("not a context of this translator: {context:?}")))
+fn parse<'a>(settings: &Settings, context: &'a str, endpoint: &'a str) -> Result<Context<'a>, Fault> {
+    let wrong = || Fault::Malformed(format!("not a context of this translator: {context:?}"));
+    let mut context = Context::parse(context).ok_or_else(wrong)?;
+    context.endpoint = names_endpoint(settings).then_some(endpoint);
+    Ok(context)
 }
 
 fn notification(
@@ -189,7 +191,11 @@ fn render(
 /// `data` without content.
 fn outcome(out: &mut Vec<u8>, context: &Context<'_>, code: u8, reason: Option<&str>) {
     out.extend_from_slice(b"{\"reqPath\":");
-    json::string(out, context.path);
+    if context.path.is_empty() {
+        out.extend_from_slice(b"null");
+    } else {
+        json::string(out, context.path);
+    }
     if let Some(reason) = reason {
         out.extend_from_slice(b",\"reason\":");
         json::string(out, reason);

@@ -209,12 +209,9 @@ fn request(
         // Its answers and notifications have one of their own.
         members.remove("seqNum");
     }
-    if names_endpoint(settings)
-        && let Some(tidegate_sdk::Recipient::Endpoint(name)) = addressed.recipients.last()
-    {
-        let mut text = Vec::new();
-        json::string(&mut text, name);
-        members.insert("ep".to_owned(), String::from_utf8_lossy(&text).into_owned());
+    if names_endpoint(settings) {
+        // The answer tells whom it is from; the application cannot know better.
+        members.remove("ep");
     }
     Ok(Request {
         recipients: addressed.recipients.clone(),
@@ -266,7 +263,7 @@ fn operation(
     let path = text(&data.path, "path")?;
     let base_path = text(&data.base_path, "basePath")?;
     let told = path.as_deref().or(base_path.as_deref());
-    let told = told.map_or("/", |path| path.split('?').next().unwrap_or_default()).to_owned();
+    let told = told.map_or("", |path| path.split('?').next().unwrap_or_default()).to_owned();
     if command == Command::Write || command == Command::Create {
         let operation = write(settings, command, data, (path.as_deref(), base_path.as_deref()), encoding)?;
         return Ok((operation, told));

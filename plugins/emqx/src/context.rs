@@ -29,8 +29,10 @@ pub(crate) struct Context<'a> {
     pub(crate) command: Command,
     /// In front of every topic.
     pub(crate) mountpoint: &'a str,
-    /// The path as the command had it, without query, not escaped.
+    /// The path as the command had it, without query, not escaped; empty if it had none.
     pub(crate) path: &'a str,
+    /// The client, if its answers are to say which one it is.
+    pub(crate) endpoint: Option<&'a str>,
     head: &'a str,
     upper: &'a str,
     middle: &'a str,
@@ -73,8 +75,9 @@ pub(crate) fn compose(
     data: &str,
 ) -> String {
     let [head, upper, middle, lower] = pieces(members);
-    let path = path.replace(SEPARATOR, " ");
-    [command.name(), mountpoint, &path, &head, &upper, &middle, &lower, data].join(SEPARATOR)
+    // Both come from outside; the rest is JSON, which has control characters escaped.
+    let (mountpoint, path) = (mountpoint.replace(SEPARATOR, " "), path.replace(SEPARATOR, " "));
+    [command.name(), &mountpoint, &path, &head, &upper, &middle, &lower, data].join(SEPARATOR)
 }
 
 /// The members as four pieces: above `seqNum`, above `msgType`, above `data`, and the rest.
@@ -114,6 +117,7 @@ impl<'a> Context<'a> {
             command: Command::named(next()?)?,
             mountpoint: next()?,
             path: next()?,
+            endpoint: None,
             head: next()?,
             upper: next()?,
             middle: next()?,
@@ -144,6 +148,11 @@ impl<'a> Context<'a> {
         out.extend_from_slice(message_type.as_bytes());
         out.extend_from_slice(b"\",");
         out.extend_from_slice(self.middle.as_bytes());
+        if let Some(endpoint) = self.endpoint {
+            out.extend_from_slice(b"\"ep\":");
+            crate::json::string(&mut out, endpoint);
+            out.push(b',');
+        }
         out.extend_from_slice(b"\"data\":");
         data(&mut out);
         out.extend_from_slice(self.lower.as_bytes());
@@ -195,6 +204,13 @@ mod tests {
             String::from_utf8(context.own_data("ack")).unwrap(),
             r#"{"zz":1,"reqID":7,"msgType":"ack","mheaders":{},"imei":null,"data":{"path":"/3/0"},"cacheID":"c"}"#
         );
+    }
+
+    #[test]
+    fn a_topic_with_control_characters_does_not_shift_the_pieces() {
+        let text = compose(Command::Read, "m\u{1f}x/", "/3\u{1f}", &Members::new(), "{}");
+        let context = Context::parse(&text).unwrap();
+        assert_eq!((context.mountpoint, context.path, context.data), ("m x/", "/3 ", "{}"));
     }
 
     #[test]

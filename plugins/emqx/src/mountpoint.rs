@@ -161,10 +161,11 @@ fn fixed_part(filter: &str) -> &str {
     filter.split(['+', '#']).next().unwrap_or_default()
 }
 
-/// The levels after the fixed part name the client: all of them if there is one of that name, else fewer.
+/// The levels after the fixed part name the client: all of them if there is one of that name, else fewer. Levels beyond
+/// the first few are part of no name, so that a long topic costs no more than a short one.
 fn named_by_levels(below: &str) -> Vec<Recipient> {
     let mut recipients = Vec::new();
-    let mut name = below;
+    let mut name = below.match_indices('/').nth(NAME_LEVELS - 1).map_or(below, |(end, _)| &below[..end]);
     loop {
         let decoded = from_topic_level(name);
         if decoded != name {
@@ -178,9 +179,19 @@ fn named_by_levels(below: &str) -> Vec<Recipient> {
     }
 }
 
+/// How many levels an endpoint name may have in a topic without being percent-encoded.
+const NAME_LEVELS: usize = 8;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_topic_of_very_many_levels_names_few_clients() {
+        let (recipients, _) = recipients("", &format!("dn/{}", "a/".repeat(30_000)), "dn/#").unwrap();
+        assert_eq!(recipients.len(), NAME_LEVELS);
+        assert_eq!(recipients.last().unwrap(), "a");
+    }
 
     fn recipients(mountpoint: &str, topic: &str, command: &str) -> Option<(Vec<String>, String)> {
         let addressed = Mountpoint::parse(mountpoint).address(topic, command)?;

@@ -20,8 +20,9 @@ pub(crate) fn registered(settings: &Settings, event: &Registered) -> Vec<Action>
         let payload = merged.render(settings, "register", endpoint);
         actions.push(publish(&mountpoint, &settings.translators.register, payload));
     }
-    for path in to_observe(settings, &event.registration, &Links::parse(merged.links)) {
-        if let Some(observe) = observe(settings, endpoint, &mountpoint, &path) {
+    for path in to_observe(settings, &event.registration, &Links::parse(merged.links, merged.alternate_path))
+    {
+        if let Some(observe) = observe(endpoint, &mountpoint, &path) {
             actions.push(observe);
         }
     }
@@ -98,6 +99,8 @@ struct Merged<'a> {
     parameters: Vec<(&'a str, &'a str)>,
     lifetime: u32,
     links: &'a [u8],
+    /// Of the links, if they do not say it themselves.
+    alternate_path: &'a str,
 }
 
 impl<'a> Merged<'a> {
@@ -114,16 +117,21 @@ impl<'a> Merged<'a> {
             }
         }
         parameters.sort_unstable_by(|a, b| b.0.cmp(a.0));
-        let links = match previous {
-            Some(previous) if registration.links.is_empty() => &previous.links,
-            _ => &registration.links,
+        let of = match previous {
+            Some(previous) if registration.links.is_empty() => previous,
+            _ => registration,
         };
-        Self { parameters, lifetime: registration.lifetime, links }
+        Self {
+            parameters,
+            lifetime: registration.lifetime,
+            links: &of.links,
+            alternate_path: &of.alternate_path,
+        }
     }
 
     fn render(&self, settings: &Settings, message_type: &str, endpoint: &str) -> Vec<u8> {
         let mut out = head(settings, message_type, endpoint);
-        let links = (!self.links.is_empty()).then(|| Links::parse(self.links));
+        let links = (!self.links.is_empty()).then(|| Links::parse(self.links, self.alternate_path));
         // The members of `data` in descending order: those that are computed go in at their places.
         let mut members: Vec<(&str, Vec<u8>)> = Vec::new();
         for (name, value) in &self.parameters {
@@ -172,7 +180,8 @@ struct Links {
 }
 
 impl Links {
-    fn parse(payload: &[u8]) -> Self {
+    /// `inherited` is the alternate path of before: a list that does not name it again is still below it.
+    fn parse(payload: &[u8], inherited: &str) -> Self {
         let text = String::from_utf8_lossy(payload);
         let mut alternate_path = None;
         let mut targets = Vec::new();
@@ -188,7 +197,7 @@ impl Links {
                 targets.push(target);
             }
         }
-        let alternate_path = alternate_path.unwrap_or_else(|| "/".to_owned());
+        let alternate_path = alternate_path.unwrap_or_else(|| inherited.to_owned());
         let prefix = if alternate_path == "/" { "" } else { alternate_path.as_str() };
         let objects =
             targets.iter().map(|target| target.strip_prefix(prefix).unwrap_or(target).to_owned()).collect();
@@ -240,15 +249,10 @@ fn is_known(settings: &Settings, registration: &Registration, object: u16) -> bo
     defined.is_some_and(|(_, ids)| ids.split(',').any(|id| id.parse() == Ok(object)))
 }
 
-fn observe(settings: &Settings, endpoint: &str, mountpoint: &str, path: &str) -> Option<Action> {
+fn observe(endpoint: &str, mountpoint: &str, path: &str) -> Option<Action> {
     let ids: Option<Vec<u16>> = path.trim_matches('/').split('/').map(|id| id.parse().ok()).collect();
     let ids = ids.filter(|ids| (1..=4).contains(&ids.len()))?;
-    let mut members = Members::from([("is_auto_observe".to_owned(), "true".to_owned())]);
-    if names_endpoint(settings) {
-        let mut text = Vec::new();
-        json::string(&mut text, endpoint);
-        members.insert("ep".to_owned(), String::from_utf8(text).ok()?);
-    }
+    let members = Members::from([("is_auto_observe".to_owned(), "true".to_owned())]);
     let mut data = b"{\"path\":".to_vec();
     json::string(&mut data, path);
     data.push(b'}');
@@ -261,7 +265,7 @@ fn observe(settings: &Settings, endpoint: &str, mountpoint: &str, path: &str) ->
 /// Objects that `auto_observe = true` leaves out.
 const IGNORED: [u16; 9] = [0, 1, 2, 4, 5, 6, 7, 9, 15];
 /// Objects whose definitions EMQX ships.
-const PACKAGED: [u16; 8] = [0, 1, 2, 3, 5, 6, 7, 19];
+const PACKAGED: [u16; 7] = [0, 1, 2, 3, 5, 6, 7];
 /// Parameters that are not published (section 4.10).
 const SECRETS: [&str; 29] = [
     "access_key_id",

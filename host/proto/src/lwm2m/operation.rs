@@ -1,6 +1,6 @@
 //! Operations: what the server may ask of a client (core 1.2.1 sections 6.3 and 6.4), and the requests that carry them.
 //!
-//! The types mirror `wit/translator.wit`. The server calls [`message`], which is pure.
+//! The types mirror `wit/translator.wit`. The server calls `message`, which is pure.
 
 use super::format::{self, Definitions};
 use super::model::Models;

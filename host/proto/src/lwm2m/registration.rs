@@ -1,6 +1,6 @@
 //! Registrations: what a client says of itself in Register and Update, parsed (core 1.2.1 section 6.2).
 //!
-//! The server calls [`Registration::from_register`] and [`Registration::updated`]; everything else only reads.
+//! The server calls `from_register` and `updated`; everything else only reads.
 
 use std::sync::Arc;
 
