@@ -17,7 +17,7 @@ test: test-workspace test-plugins ## Everything that needs no other client than 
 test-workspace:
 	scripts/setup test
 	$(CARGO) build --workspace --bins
-	$(CARGO) test --workspace
+	$(CARGO) test --workspace --no-fail-fast
 
 test-plugins:
 	scripts/setup run

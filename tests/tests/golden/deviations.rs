@@ -75,7 +75,6 @@ const TABLE: &[(&str, Deviation)] = &[
     ("read-root", ByDesign(ROOT)),
     ("create-nobase", ByDesign(ROOT)),
     ("create-path", ByDesign("a path stands in for a missing basePath, where EMQX creates at the root")),
-    ("exec-null", ByDesign("null for the arguments is none, where EMQX drops the command")),
     // what only EMQX has
     ("reg-auth-denied", NotApplicable("needs an authenticator of EMQX")),
     ("reg-authz-denied", NotApplicable("needs an access control list of EMQX")),
