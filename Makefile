@@ -3,6 +3,7 @@
 
 FUZZ_SECONDS ?= 600
 CARGO ?= cargo
+RUSTDOC = -D warnings -A rustdoc::private-intra-doc-links
 
 run: ## Build the gateway and show what it does: a broker, a device and their messages
 	scripts/setup run
@@ -17,7 +18,7 @@ test: test-workspace test-plugins ## Everything that needs no other client than 
 test-workspace:
 	scripts/setup test
 	$(CARGO) build --workspace --bins
-	$(CARGO) test --workspace
+	$(CARGO) test --workspace --no-fail-fast
 
 test-plugins:
 	scripts/setup run
@@ -40,9 +41,10 @@ clippy:
 	$(CARGO) clippy --manifest-path guest-sdk/Cargo.toml --all-targets -- -D warnings
 	$(CARGO) clippy --manifest-path plugins/Cargo.toml --all-targets -- -D warnings
 
+# For those who work on it, so with what is private.
 doc:
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --manifest-path guest-sdk/Cargo.toml --no-deps
+	RUSTDOCFLAGS="$(RUSTDOC)" $(CARGO) doc --workspace --no-deps --document-private-items
+	RUSTDOCFLAGS="$(RUSTDOC)" $(CARGO) doc --manifest-path guest-sdk/Cargo.toml --no-deps --document-private-items
 
 fuzz: ## Every fuzz target in turn, ten minutes in all
 	scripts/setup fuzz
