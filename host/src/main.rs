@@ -2,8 +2,7 @@
 
 use std::process::ExitCode;
 
-// Small, short-lived blocks on several threads are what this program allocates; measured against the system's allocator
-// in DESIGN.md's terms once the benchmarks exist, and cheap to take out.
+// What this program allocates are small, short-lived blocks on several threads.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
