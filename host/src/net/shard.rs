@@ -159,10 +159,17 @@ impl<U: Uplink> Driver<U> {
                 _ = stop.changed() => break,
                 listener = readable(&self.sockets) => self.receive(listener, &mut buffer),
                 Some(command) = commands.recv() => self.obey(command),
-                () = &mut timer => {
-                    self.server.handle_timeout(self.clock.now());
-                    self.pump();
-                }
+                () = &mut timer => {}
+            }
+            // Sockets come first above, but a flood of datagrams must not keep commands and timers waiting.
+            for _ in 0..BATCH {
+                let Ok(command) = commands.try_recv() else { break };
+                self.obey(command);
+            }
+            let now = self.clock.now();
+            if self.deadline.is_some_and(|deadline| deadline <= now) {
+                self.server.handle_timeout(now);
+                self.pump();
             }
             backlog = !self.uplink.flush();
         }
