@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use tidegate_proto::lwm2m::model::Models;
 use tokio::sync::watch;
 
-use crate::bridge::{Downlink, Faults, Routing, Shared, UplinkBridge};
+use crate::bridge::{Downlink, Faults, Pattern, Routing, Shared, UplinkBridge};
 use crate::config::{self, Config};
 use crate::mqtt::{self, EmbeddedBroker, Outbox, QoS, Session, SessionOptions, Subscription};
 use crate::net::{self, Clock, Directory, Shard, ShardHandle};
@@ -158,10 +158,20 @@ fn prove(engine: &Engine, config: &Config) -> anyhow::Result<Vec<Arc<Slot>>> {
 }
 
 fn route(slots: Vec<Arc<Slot>>, config: &Config) -> anyhow::Result<Routing> {
-    let routes = config.routes.iter().map(|route| (route.endpoints.clone(), route.translators.clone()));
+    let pattern = |route: &config::Route| Pattern {
+        endpoints: route.endpoints.clone(),
+        objects: route.objects.clone(),
+        listener: route.listener.and_then(|address| listener_number(config, address)),
+    };
+    let routes = config.routes.iter().map(|route| (pattern(route), route.translators.clone()));
     Routing::new(slots, routes).map_err(|name| {
         anyhow::anyhow!("a [[route]] names the translator {name:?}, but there is no such [[translator]]")
     })
+}
+
+/// Listeners are numbered in the order of the configuration, which has checked that the address is among them.
+fn listener_number(config: &Config, address: SocketAddr) -> Option<u16> {
+    u16::try_from(config.coap.listen.iter().position(|of| *of == address)?).ok()
 }
 
 /// What the translators want to hear of MQTT.

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 pub use downlink::Downlink;
 pub use fault::Faults;
-pub use route::Routing;
+pub use route::{Pattern, Routing};
 use tidegate_proto::lwm2m::model::Models;
 pub use uplink::UplinkBridge;
 

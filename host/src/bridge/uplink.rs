@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use tidegate_proto::lwm2m::registration::Registration;
 use tidegate_proto::lwm2m::server::{self, Event, Settlement};
 
 use super::{Shared, address, fault, lower, message, split_context};
@@ -44,13 +45,13 @@ impl UplinkBridge {
         let mut outcome = Outcome::default();
         let routing = Arc::clone(&self.shared.routing);
         let (by_context, by_route);
-        let slots: &[usize] = match context(event) {
-            Some(context) => {
+        let slots: &[usize] = match concerned(event) {
+            Concerned::Asker(context) => {
                 by_context = routing.slot_named(split_context(context).0);
                 by_context.as_slice()
             }
-            None => {
-                by_route = routing.slots_for(endpoint(event));
+            Concerned::Routes(registration) => {
+                by_route = routing.slots_for(registration);
                 by_route
             }
         };
@@ -195,13 +196,22 @@ fn here(event: &Event) -> Option<&str> {
     }
 }
 
-fn context(event: &Event) -> Option<&str> {
+/// Whom an event concerns: the translator that asked, or those that serve the client.
+enum Concerned<'a> {
+    Asker(&'a str),
+    Routes(&'a Registration),
+}
+
+fn concerned(event: &Event) -> Concerned<'_> {
     match event {
         Event::Answered { asked, .. }
         | Event::Notified { asked, .. }
         | Event::Progressed { asked, .. }
-        | Event::Failed { asked, .. } => Some(&asked.context),
-        _ => None,
+        | Event::Failed { asked, .. } => Concerned::Asker(&asked.context),
+        Event::Registered { registration, .. }
+        | Event::Updated { registration, .. }
+        | Event::Ended { registration, .. }
+        | Event::Sent { registration, .. } => Concerned::Routes(registration),
     }
 }
 
