@@ -24,7 +24,7 @@ else
   source=/usr/lib/rustlib/src/rust/library
   if [ ! -x $debian ] || [ ! -d $source ]; then
     echo "wasm-env: installing Debian's rustc-web and rust-web-src" >&2
-    as_root=; [ "$(id -u)" = 0 ] || as_root=sudo
+    as_root=; [ "$(id -u)" = 0 ] || as_root="sudo -n"
     $as_root apt-get update -qq >&2 &&
       $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends rustc-web rust-web-src >/dev/null || {
       echo "wasm-env: rustc-web and rust-web-src could not be installed" >&2
