@@ -43,20 +43,19 @@ impl UplinkBridge {
     /// Call the translators that an event concerns.
     fn translate(&mut self, event: &Event) -> Outcome {
         let mut outcome = Outcome::default();
-        let routing = Arc::clone(&self.shared.routing);
-        let (by_context, by_route);
-        let slots: &[usize] = match concerned(event) {
+        let routing = &self.shared.routing;
+        match concerned(event) {
+            // The way of every notification: nothing is shared and nothing allocated to find its one translator.
             Concerned::Asker(context) => {
-                by_context = routing.slot_named(split_context(context).0);
-                by_context.as_slice()
+                if let Some(slot) = routing.slot_named(split_context(context).0) {
+                    self.call(slot, event, &mut outcome);
+                }
             }
             Concerned::Routes(registration) => {
-                by_route = routing.slots_for(registration);
-                by_route
+                for slot in routing.slots_for(registration).to_vec() {
+                    self.call(slot, event, &mut outcome);
+                }
             }
-        };
-        for &slot in slots {
-            self.call(slot, event, &mut outcome);
         }
         outcome
     }
