@@ -16,6 +16,7 @@ use super::message::Message;
 use super::observe::Observations;
 use super::peers::Peers;
 pub use super::token::Token;
+use super::volume::Volume;
 use super::{Entropy, Peer, Transmit};
 use crate::time::Instant;
 pub use config::{Config, Counters};
@@ -38,6 +39,7 @@ pub struct Endpoint {
     exchanges: Exchanges,
     observations: Observations,
     transfers: Transfers,
+    downloads: Volume,
     receipts: Receipts,
     timers: BinaryHeap<Reverse<(Instant, timer::Timer)>>,
     output: VecDeque<Output>,
@@ -118,6 +120,15 @@ pub enum Event {
         /// The request.
         id: RequestId,
     },
+    /// A part of a large body is over. Told now and then, not for every block.
+    Transferred {
+        /// The request.
+        id: RequestId,
+        /// Bytes that are over.
+        done: usize,
+        /// Bytes in all; of a response whose length the peer does not say (Size2), those that are over.
+        total: usize,
+    },
     /// A request of ours came to nothing.
     Failed {
         /// The request.
@@ -162,6 +173,7 @@ impl Endpoint {
     pub fn new(config: Config, mut entropy: Box<dyn Entropy>) -> Self {
         let limits = Limits {
             transfers: config.transfers,
+            transfers_per_peer: config.transfers_per_peer,
             body: config.body,
             bodies: config.transfer_bytes,
             exponent: config.exponent(),
@@ -172,6 +184,7 @@ impl Endpoint {
             peers: Peers::new(u64::from_ne_bytes(seed) as usize),
             deduplication: Deduplication::new(config.remembered, config.remembered_per_peer),
             transfers: Transfers::new(limits),
+            downloads: Volume::new(config.transfer_bytes, config.download_bytes_per_peer),
             config,
             entropy,
             counters: Counters::default(),
@@ -274,6 +287,7 @@ impl Endpoint {
             observations: self.observations.len(),
             transfers: self.transfers.len(),
             receipts: self.receipts.len(),
+            download_bytes: self.downloads.total(),
         }
     }
 }
@@ -289,6 +303,7 @@ pub struct Occupancy {
     pub observations: usize,
     pub transfers: usize,
     pub receipts: usize,
+    pub download_bytes: usize,
 }
 
 impl fmt::Debug for Endpoint {

@@ -42,6 +42,8 @@ pub(super) struct Exchange {
     pub(super) transmission: Transmission,
     /// The caller knows that the peer has the request.
     pub(super) acknowledgement_told: bool,
+    /// The bytes of its body, or its response's, that the caller knows to be over.
+    pub(super) progress_told: usize,
 }
 
 /// Whose request it is.

@@ -145,6 +145,11 @@ impl Message {
         self.uint(option::SIZE1)
     }
 
+    /// Size2: how many bytes the body of the response has.
+    pub fn size2(&self) -> Option<u32> {
+        self.uint(option::SIZE2)
+    }
+
     /// The first ETag.
     pub fn etag(&self) -> Option<&[u8]> {
         self.first(option::ETAG)

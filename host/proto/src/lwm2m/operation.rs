@@ -5,8 +5,8 @@
 use super::format::{self, Definitions};
 use super::model::Models;
 use super::path::Path;
-use super::registration::{Registration, Version};
-use super::value::{Kind, Sample};
+use super::registration::Registration;
+use super::value::{Kind, Sample, Value};
 use crate::coap::message::{Code, Message};
 use crate::coap::option;
 
@@ -119,6 +119,38 @@ impl Operation {
         }
     }
 
+    /// The same operation, asking for an answer in this format.
+    pub(crate) fn accepting(&self, format: Option<u16>) -> Self {
+        let mut operation = self.clone();
+        if let Self::Read { accept, .. }
+        | Self::Observe { accept, .. }
+        | Self::ReadComposite { accept, .. }
+        | Self::ObserveComposite { accept, .. } = &mut operation
+        {
+            *accept = format;
+        }
+        operation
+    }
+
+    /// The bytes of its body, roughly.
+    pub(crate) fn size(&self) -> usize {
+        let (Self::Write { body, .. } | Self::Create { body, .. } | Self::WriteComposite { body }) = self
+        else {
+            return 0;
+        };
+        match body {
+            Body::Encoded { payload, .. } => payload.len(),
+            Body::Samples(samples) => {
+                let bytes = |sample: &Sample<'_>| match &sample.value {
+                    Value::Text(text) | Value::CoreLink(text) => text.len(),
+                    Value::Opaque(bytes) => bytes.len(),
+                    _ => 0,
+                };
+                samples.iter().map(|sample| size_of::<Sample<'_>>() + bytes(sample)).sum()
+            }
+        }
+    }
+
     /// Whether this starts an observation.
     pub(crate) const fn is_observe(&self) -> bool {
         matches!(self, Self::Observe { .. } | Self::ObserveComposite { .. })
@@ -159,13 +191,14 @@ impl Operation {
 
 /// The request that carries an operation to a client (core 1.2.1 section 6.4, tables 6.4.3-1 and 6.4.4-1 to -3).
 ///
-/// A cancellation repeats the options of its observation (RFC 7641 section 3.6); for that, `observation` is the
-/// operation that started it, if it is known.
+/// `format` is what `negotiation` has chosen. A cancellation repeats the options of its observation (RFC 7641 section 3.6);
+/// for that, `observation` is the operation that started it, if it is known.
 ///
 /// # Errors
 /// What cannot be put into a message, said in one sentence.
 pub(crate) fn message(
     operation: &Operation,
+    format: Option<u16>,
     observation: Option<&Operation>,
     registration: &Registration,
     models: &Models,
@@ -173,11 +206,11 @@ pub(crate) fn message(
     let definitions = &Defined { models, registration };
     let to = |code, path: &Path, queries: &[String]| addressed(code, registration, path, queries);
     let write = |code, path: &Path, queries: &[String], body: &Body| {
-        with_body(to(code, path, queries)?, *path, body, registration, definitions)
+        with_body(to(code, path, queries)?, *path, body, format, definitions)
     };
     let composite = |paths: &[Path], accept: Option<u16>| composite(registration, paths, accept);
     match operation {
-        Operation::Read { path, queries, accept } => Ok(with_accept(to(Code::GET, path, queries)?, *accept)),
+        Operation::Read { path, queries, .. } => Ok(with_accept(to(Code::GET, path, queries)?, format)),
         Operation::Discover { path, queries, depth } => {
             let depth = depth.map(|depth| format!("depth={depth}"));
             let queries: Vec<String> = queries.iter().cloned().chain(depth).collect();
@@ -202,8 +235,8 @@ pub(crate) fn message(
             Ok(message.with_payload(arguments.as_bytes().to_vec()))
         }
         Operation::Delete { path, queries } => to(Code::DELETE, path, queries),
-        Operation::Observe { path, queries, accept } => {
-            Ok(with_accept(to(Code::GET, path, queries)?, *accept).with_option_uint(option::OBSERVE, 0))
+        Operation::Observe { path, queries, .. } => {
+            Ok(with_accept(to(Code::GET, path, queries)?, format).with_option_uint(option::OBSERVE, 0))
         }
         Operation::CancelObservation { path, queries, .. } => {
             let (queries, accept) = match observation {
@@ -212,9 +245,9 @@ pub(crate) fn message(
             };
             Ok(with_accept(to(Code::GET, path, queries)?, accept).with_option_uint(option::OBSERVE, 1))
         }
-        Operation::ReadComposite { paths, accept } => composite(paths, *accept),
-        Operation::ObserveComposite { paths, accept } => {
-            Ok(composite(paths, *accept)?.with_option_uint(option::OBSERVE, 0))
+        Operation::ReadComposite { paths, .. } => composite(paths, format),
+        Operation::ObserveComposite { paths, .. } => {
+            Ok(composite(paths, format)?.with_option_uint(option::OBSERVE, 0))
         }
         Operation::CancelObservationComposite { paths, .. } => {
             let accept = match observation {
@@ -223,7 +256,7 @@ pub(crate) fn message(
             };
             Ok(composite(paths, accept)?.with_option_uint(option::OBSERVE, 1))
         }
-        Operation::WriteComposite { body } => write_composite(registration, body, definitions),
+        Operation::WriteComposite { body } => write_composite(registration, body, format, definitions),
     }
 }
 
@@ -280,7 +313,7 @@ fn with_body(
     message: Message,
     path: Path,
     body: &Body,
-    registration: &Registration,
+    format: Option<u16>,
     definitions: &dyn Definitions,
 ) -> Result<Message, String> {
     match body {
@@ -292,29 +325,15 @@ fn with_body(
             Ok(message.with_payload(payload.clone()))
         }
         Body::Samples(samples) => {
-            let format = write_format(registration);
+            let format = format.unwrap_or(format::TLV);
             let payload = format::encode(format, path, samples, definitions).map_err(|e| e.to_string())?;
             Ok(with_format(message, format).with_payload(payload))
         }
     }
 }
 
-/// The format to write in. TLV is what every 1.0 client takes and most others do; not one that lists what it takes
-/// without TLV.
-fn write_format(registration: &Registration) -> u16 {
-    if registration.version == Version::V1_0 {
-        return format::TLV;
-    }
-    match registration.content_formats() {
-        Some(formats) if !formats.contains(&format::TLV) && formats.contains(&format::SENML_JSON) => {
-            format::SENML_JSON
-        }
-        _ => format::TLV,
-    }
-}
-
 /// FETCH of the paths (core 1.2.1 sections 6.3.9 and 6.4.4).
-fn composite(registration: &Registration, paths: &[Path], accept: Option<u16>) -> Result<Message, String> {
+fn composite(registration: &Registration, paths: &[Path], format: Option<u16>) -> Result<Message, String> {
     if paths.is_empty() {
         return Err("a composite operation names one path at least".to_owned());
     }
@@ -322,7 +341,7 @@ fn composite(registration: &Registration, paths: &[Path], accept: Option<u16>) -
     let name = |path: &Path| serde_json::json!({ "n": full_name(prefix, *path) });
     let list = serde_json::Value::Array(paths.iter().map(name).collect());
     let message = with_format(addressed(Code::FETCH, registration, &Path::root(), &[])?, format::SENML_JSON);
-    let message = with_accept(message, accept.or(Some(format::SENML_JSON)));
+    let message = with_accept(message, format.or(Some(format::SENML_JSON)));
     Ok(message.with_payload(list.to_string().into_bytes()))
 }
 
@@ -330,11 +349,12 @@ fn composite(registration: &Registration, paths: &[Path], accept: Option<u16>) -
 fn write_composite(
     registration: &Registration,
     body: &Body,
+    format: Option<u16>,
     definitions: &dyn Definitions,
 ) -> Result<Message, String> {
     let message = addressed(Code::IPATCH, registration, &Path::root(), &[])?;
     let Body::Samples(samples) = body else {
-        return with_body(message, Path::root(), body, registration, definitions);
+        return with_body(message, Path::root(), body, format, definitions);
     };
     if samples.is_empty() {
         return Err("a composite operation names one path at least".to_owned());

@@ -150,7 +150,15 @@ fn a_sleeper_gets_what_waits_one_by_one_when_it_wakes() {
     let three = world.received(device.peer).expect("the third");
     world.send(device.peer, &piggybacked(&two, Code::CONTENT).build());
     world.send(device.peer, &piggybacked(&three, Code::CONTENT).build());
-    let expected = ["updated a", "answered 1 2.05", "answered 2 2.05", "answered 3 2.05"];
+    let expected = [
+        "updated a",
+        "progressed 1 Transmitted",
+        "progressed 2 Transmitted",
+        "answered 1 2.05",
+        "progressed 3 Transmitted",
+        "answered 2 2.05",
+        "answered 3 2.05",
+    ];
     assert_eq!(summary(&world.events()), expected);
 }
 
@@ -205,7 +213,7 @@ fn what_waits_too_long_expires() {
     world.exchange(device.peer, &datagram);
     let asked = world.received(device.peer).expect("the second");
     world.send(device.peer, &piggybacked(&asked, Code::CONTENT).build());
-    assert_eq!(summary(&world.events()), ["updated a", "answered 2 2.05"]);
+    assert_eq!(summary(&world.events()), ["updated a", "progressed 2 Transmitted", "answered 2 2.05"]);
 }
 
 #[test]

@@ -160,17 +160,6 @@ fn a_passive_cancellation_sends_nothing_and_resets_the_next_notification() {
 }
 
 #[test]
-fn a_new_registration_has_no_observations() {
-    let mut world = World::new();
-    let mut device = Device::registered("a", 5683, &[], &mut world);
-    let token = observed(&mut world, &device, "o").token();
-    device.register(&[], &mut world);
-    let notification = device.notification(Kind::NonConfirmable, token.as_bytes(), 2).build();
-    assert_eq!(world.exchange(device.peer, &notification).kind(), Kind::Reset);
-    world.assert_uneventful();
-}
-
-#[test]
 fn a_notification_wakes_a_sleeper() {
     let mut world = World::new();
     let mut device = Device::registered("a", 5683, &["b=UQ"], &mut world);
@@ -180,7 +169,10 @@ fn a_notification_wakes_a_sleeper() {
     let notification = device.notification(Kind::Confirmable, token.as_bytes(), 2).build();
     assert_eq!(world.exchange(device.peer, &notification).kind(), Kind::Acknowledgement);
     assert_eq!(world.received(device.peer).map(|it| it.code()), Some(Code::GET));
-    assert_eq!(summary(&world.events()), ["progressed 1 Queued", "notified o 2.05"]);
+    assert_eq!(
+        summary(&world.events()),
+        ["progressed 1 Queued", "notified o 2.05", "progressed 1 Transmitted"]
+    );
 }
 
 #[test]
@@ -202,4 +194,70 @@ fn composites_are_observed_beside_the_paths_they_name() {
     }
     let expected = ["answered composite 2.05", "notified single 2.05", "notified composite 2.05"];
     assert_eq!(summary(&world.events()), expected);
+}
+
+#[test]
+fn what_was_observed_is_observed_again_after_a_new_registration() {
+    let mut world = World::new();
+    let mut device = Device::registered("a", 5683, &[], &mut world);
+    let before = observed(&mut world, &device, "o");
+    device.register(&[], &mut world);
+    let again = world.received(device.peer).expect("the observation is asked for again");
+    assert_eq!((again.observe(), again.code()), (Some(0), Code::GET));
+    assert_ne!(again.token(), before.token());
+    world.assert_silence(device.peer);
+    // Whoever asked for it has had an answer: this is news to him.
+    world.send(device.peer, &piggybacked(&again, Code::CONTENT).option(OBSERVE, &[7]).build());
+    let events = world.events();
+    assert_eq!(summary(&events), ["notified o 2.05"]);
+    let [Event::Notified { sequence: Some(7), receipt: None, .. }] = events[..] else { panic!("{events:?}") };
+    let token = again.token();
+    world.send(device.peer, &device.notification(Kind::NonConfirmable, token.as_bytes(), 8).build());
+    assert_eq!(summary(&world.events()), ["notified o 2.05"]);
+    let stale = device.notification(Kind::Confirmable, before.token().as_bytes(), 9).build();
+    assert_eq!(world.exchange(device.peer, &stale).kind(), Kind::Reset, "the old one is void");
+}
+
+#[test]
+fn what_is_asked_for_on_a_new_registration_is_not_asked_for_twice() {
+    let mut world = World::new();
+    let mut device = Device::registered("a", 5683, &[], &mut world);
+    observed(&mut world, &device, "before");
+    world.policy = Policy::Leave;
+    world.send(device.peer, &device.register_datagram(&[], crate::sim::OBJECTS));
+    let Event::Registered { receipt, previous: Some(_), .. } = world.event() else { panic!() };
+    world.perform(observe("a", "after"));
+    world.settle(receipt, tidegate_proto::lwm2m::server::Settlement::Accepted);
+    assert_eq!(world.received(device.peer).expect("the answer").code(), Code::CREATED);
+    let asked = world.received(device.peer).expect("a request");
+    world.send(device.peer, &piggybacked(&asked, Code::CONTENT).option(OBSERVE, &[1]).build());
+    assert_eq!(summary(&world.events()), ["answered after 2.05"]);
+    world.assert_silence(device.peer);
+}
+
+#[test]
+fn a_client_that_does_not_have_it_any_more_says_so() {
+    let mut world = World::new();
+    let mut device = Device::registered("a", 5683, &[], &mut world);
+    observed(&mut world, &device, "o");
+    device.register(&[], &mut world);
+    let again = world.received(device.peer).expect("a request");
+    world.send(device.peer, &piggybacked(&again, Code::NOT_FOUND).build());
+    assert_eq!(summary(&world.events()), ["notified o 4.04"], "an error ends the observation");
+    device.register(&[], &mut world);
+    world.assert_silence(device.peer);
+}
+
+#[test]
+fn an_observation_survives_two_registrations_at_once() {
+    let mut world = World::new();
+    let mut device = Device::registered("a", 5683, &[], &mut world);
+    observed(&mut world, &device, "o");
+    device.register(&[], &mut world);
+    let lost = world.received(device.peer).expect("a request");
+    device.register(&[], &mut world);
+    let again = world.received(device.peer).expect("the request, again");
+    assert_ne!(lost.token(), again.token());
+    world.send(device.peer, &piggybacked(&again, Code::CONTENT).option(OBSERVE, &[1]).build());
+    assert_eq!(summary(&world.events()), ["notified o 2.05"]);
 }

@@ -109,14 +109,20 @@ impl Endpoint {
             match upload.handle(&message) {
                 Next::Send => {
                     let token = exchange.token;
+                    self.tell_progress(serial);
                     return self.send_again(now, serial, token, None);
                 }
-                Next::Done => exchange.upload = None,
+                Next::Done => {
+                    exchange.upload = None;
+                    exchange.progress_told = 0;
+                }
             }
         }
+        let bounds = self.config.bounds();
+        let before = exchange.download.as_ref().map_or(0, |download| download.progress().0);
         let (delivery, progress) = match &mut exchange.download {
-            Some(download) => (download.delivery, download.handle(message, self.config.body)),
-            None => match Download::begin(message, delivery, self.config.body) {
+            Some(download) => (download.delivery, download.handle(message)),
+            None => match Download::begin(message, delivery, bounds) {
                 Err(message) => (delivery, Progress::Complete(message)),
                 Ok((download, progress)) => {
                     exchange.download = Some(Box::new(download));
@@ -124,13 +130,38 @@ impl Endpoint {
                 }
             },
         };
+        let after = exchange.download.as_ref().map_or(0, |download| download.progress().0);
+        let fits = self.downloads.change(exchange.key.peer, before, after);
         match progress {
+            Progress::Fetch(_) if !fits => {
+                self.counters.downloads_refused += 1;
+                self.fail(serial, Failure::Incomplete);
+            }
             Progress::Fetch(block) => {
+                self.tell_progress(serial);
                 let token = self.new_token();
                 self.send_again(now, serial, token, Some(block));
             }
             Progress::Complete(message) => self.finish(serial, now, peer, delivery, message),
             Progress::Broken => self.fail(serial, Failure::Incomplete),
+        }
+    }
+
+    /// Tells how far a large body is, if it is much further than was told last.
+    fn tell_progress(&mut self, serial: u64) {
+        let Some(exchange) = self.exchanges.get_mut(serial) else { return };
+        let Purpose::Request { id, .. } = exchange.purpose else { return };
+        let (done, total) = match (&exchange.upload, &exchange.download) {
+            (Some(upload), _) => upload.progress(),
+            (None, Some(download)) => {
+                let (done, total) = download.progress();
+                (done, total.unwrap_or(done).max(done))
+            }
+            (None, None) => return,
+        };
+        if done.abs_diff(exchange.progress_told) >= PROGRESS {
+            exchange.progress_told = done;
+            self.emit(Event::Transferred { id, done, total });
         }
     }
 
@@ -221,7 +252,7 @@ impl Endpoint {
             self.counters.incomplete_notifications += 1;
         }
         let Arrival { now, peer, message, .. } = arrival;
-        let download = Download::begin(message, delivery, self.config.body);
+        let download = Download::begin(message, delivery, self.config.bounds());
         let (Some(request), Ok((download, Progress::Fetch(block)))) = (request, download) else {
             self.counters.incomplete_notifications += 1;
             return;
@@ -250,3 +281,6 @@ impl Endpoint {
         }
     }
 }
+
+/// Bytes between two tellings of progress.
+const PROGRESS: usize = 64 << 10;

@@ -51,6 +51,9 @@ impl Endpoint {
         let datagram = encode(&mut request, (key.mid, token), upload, block);
         let transmission = Transmission::new(datagram.clone(), now, self.random_u16());
         let due = transmission.due;
+        if let Some(download) = &download {
+            self.downloads.change(number, 0, download.progress().0);
+        }
         let serial = self.exchanges.insert(Exchange {
             purpose,
             peer,
@@ -62,6 +65,7 @@ impl Endpoint {
             download,
             transmission,
             acknowledgement_told: false,
+            progress_told: 0,
         });
         self.set_timer(due, Timer::Exchange(serial));
         self.transmit(peer, datagram);
@@ -87,6 +91,9 @@ impl Endpoint {
     pub(super) fn close(&mut self, serial: u64) -> Option<Exchange> {
         let exchange = self.exchanges.remove(serial)?;
         self.peers.let_go(exchange.key.peer);
+        if let Some(download) = &exchange.download {
+            self.downloads.change(exchange.key.peer, download.progress().0, 0);
+        }
         if let Purpose::Notification(id) = exchange.purpose
             && let Some(observation) = self.observations.by_id(id)
             && observation.fetch == Some(serial)

@@ -58,6 +58,10 @@ pub struct Config {
     pub max_queued: usize,
     /// Requests that may wait for a client that sleeps.
     pub max_queued_asleep: usize,
+    /// Bytes of the bodies that wait for a client, or are on their way to it.
+    pub max_queued_bytes: usize,
+    /// The same of all clients.
+    pub max_queued_bytes_in_all: usize,
     /// Registrations; another one is answered 5.03.
     pub max_registrations: usize,
     /// The types of resources, for writing values.
@@ -68,7 +72,7 @@ pub struct Config {
 
 impl Default for Config {
     /// Shard 0; lifetimes of 1 s to 24 h; awake for 93 s, that is `MAX_TRANSMIT_WAIT` (RFC 7252 section 4.8.2); 256
-    /// requests waiting, 100 for a sleeper; a million registrations; the built-in models.
+    /// requests waiting, 100 for a sleeper, with 16 MiB in their bodies, 256 MiB in all; a million registrations; the built-in models.
     fn default() -> Self {
         Self {
             shard: 0,
@@ -77,6 +81,8 @@ impl Default for Config {
             awake_window: Duration::from_secs(93),
             max_queued: 256,
             max_queued_asleep: 100,
+            max_queued_bytes: 16 << 20,
+            max_queued_bytes_in_all: 256 << 20,
             max_registrations: 1_000_000,
             models: Arc::new(Models::built_in()),
             coap: endpoint::Config::default(),
@@ -108,6 +114,8 @@ pub struct Counters {
     pub refused: u64,
     /// Requests that found the queue full.
     pub queue_full: u64,
+    /// Requests that were sent once more in another format, after a 4.06 or 4.15.
+    pub fallbacks: u64,
     /// The CoAP endpoint's.
     pub coap: endpoint::Counters,
 }
@@ -125,6 +133,8 @@ pub struct Server {
     exchanges: FxHashMap<RequestId, Exchange>,
     observations: FxHashMap<ObservationId, Observation>,
     unsettled: FxHashMap<Receipt, Unsettled>,
+    /// The bytes of the bodies that wait for clients, or are on their way.
+    queued_bytes: usize,
     /// The last name given to a request, an observation or a receipt.
     last_name: u64,
     outputs: VecDeque<Output>,
@@ -146,6 +156,7 @@ impl Server {
             exchanges: FxHashMap::default(),
             observations: FxHashMap::default(),
             unsettled: FxHashMap::default(),
+            queued_bytes: 0,
             last_name: 0,
             outputs: VecDeque::new(),
             endpoint_timeout: None,
@@ -269,6 +280,7 @@ impl Server {
             endpoint::Event::Response { peer: _, id, delivery, message } => {
                 self.take_response(now, id, delivery, message);
             }
+            endpoint::Event::Transferred { id, done, total } => self.take_progress(id, done, total),
             endpoint::Event::Acknowledged { id } => self.take_acknowledgement(now, id),
             endpoint::Event::Failed { id, failure } => self.take_failure(now, id, failure),
             endpoint::Event::Notification { peer, id, delivery, receipt, message } => {
