@@ -42,7 +42,10 @@ fn two_hundred(mischief: Mischief, body: usize) -> (usize, usize, Vec<u32>) {
                 assert_eq!(failure, Failure::Timeout);
                 endings.entry(id.0).or_default().1 += 1;
             }
-            Event::Acknowledged { .. } | Event::Transferred { .. } | Event::Notification { .. } => {
+            Event::Acknowledged { .. }
+            | Event::Transferred { .. }
+            | Event::FetchEnded { .. }
+            | Event::Notification { .. } => {
                 panic!("{event:?}")
             }
         });

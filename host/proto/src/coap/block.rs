@@ -265,6 +265,12 @@ impl Upload {
         (total > upload.size()).then_some(upload)
     }
 
+    /// A body that was sent as a whole, if the peer wants it in smaller blocks (RFC 7959 section 2.9.3).
+    pub(super) fn after_refusal(total: usize, response: &Message) -> Option<Self> {
+        let asked = response.block1().filter(|_| response.code() == Code::REQUEST_ENTITY_TOO_LARGE)?;
+        Self::new(total, asked.exponent)
+    }
+
     /// The block to be sent next, and where it lies in the body.
     pub(super) fn block(&self) -> (Block, std::ops::Range<usize>) {
         let end = self.total.min(self.offset + self.size());

@@ -9,6 +9,8 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::fmt;
 
+use rustc_hash::FxHashMap;
+
 use super::block::{Limits, Transfers};
 use super::deduplication::Deduplication;
 use super::exchange::Exchanges;
@@ -20,6 +22,7 @@ use super::volume::Volume;
 use super::{Entropy, Peer, Transmit};
 use crate::time::Instant;
 pub use config::{Config, Counters};
+use outgoing::Draft;
 use receipt::Receipts;
 
 mod answer;
@@ -41,7 +44,11 @@ pub struct Endpoint {
     transfers: Transfers,
     downloads: Volume,
     receipts: Receipts,
+    /// Notifications whose rest is fetched once their peer has nothing else to answer, by its number.
+    unfetched: FxHashMap<u32, VecDeque<Draft>>,
     timers: BinaryHeap<Reverse<(Instant, timer::Timer)>>,
+    /// When it was called last.
+    now: Instant,
     output: VecDeque<Output>,
 }
 
@@ -129,6 +136,11 @@ pub enum Event {
         /// Bytes in all; of a response whose length the peer does not say (Size2), those that are over.
         total: usize,
     },
+    /// The rest of a notification is no longer being fetched, and will not come.
+    FetchEnded {
+        /// Who notified.
+        peer: Peer,
+    },
     /// A request of ours came to nothing.
     Failed {
         /// The request.
@@ -191,13 +203,16 @@ impl Endpoint {
             exchanges: Exchanges::default(),
             observations: Observations::default(),
             receipts: Receipts::default(),
+            unfetched: FxHashMap::default(),
             timers: BinaryHeap::new(),
+            now: Instant::from_micros(0),
             output: VecDeque::new(),
         }
     }
 
     /// Take in a datagram. Poll the output afterwards.
     pub fn handle_datagram(&mut self, now: Instant, peer: Peer, datagram: &[u8]) {
+        self.now = now;
         self.counters.received += 1;
         match Message::parse(datagram) {
             Ok(message) => self.handle_message(now, peer, datagram, message),
@@ -212,12 +227,14 @@ impl Endpoint {
 
     /// Let time pass. Poll the output afterwards.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.now = now;
         self.fire_timers(now);
     }
 
     /// Send a confirmable request; a body larger than a block goes out block by block. It ends in one
     /// [`Event::Response`] or [`Event::Failed`]. Poll the output afterwards. Returns the token that was used.
     pub fn request(&mut self, now: Instant, peer: Peer, request: Request) -> Token {
+        self.now = now;
         self.start_request(now, peer, request)
     }
 
@@ -263,9 +280,16 @@ impl Endpoint {
 
     /// Forget an observation: a later notification on its token is answered with a reset.
     pub fn forget_observation(&mut self, id: ObservationId) {
-        if let Some(serial) = self.observations.remove(id).and_then(|observation| observation.fetch) {
-            self.close(serial);
+        let fetch = self.observations.remove(id).and_then(|observation| observation.fetch);
+        if let Some(exchange) = fetch.and_then(|serial| self.close(serial)) {
+            self.emit(Event::FetchEnded { peer: exchange.peer });
         }
+    }
+
+    /// Whether the rest of a notification of this peer is being fetched. Some clients answer nothing else meanwhile, so
+    /// other requests should wait for the notification, or for [`Event::FetchEnded`].
+    pub fn is_fetching(&self, peer: Peer) -> bool {
+        self.peers.known(peer).is_some_and(|state| state.fetches > 0)
     }
 
     /// What to do next. Call until it returns `Timeout`.

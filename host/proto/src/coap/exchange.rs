@@ -40,6 +40,8 @@ pub(super) struct Exchange {
     pub(super) upload: Option<block::Upload>,
     pub(super) download: Option<Box<block::Download>>,
     pub(super) transmission: Transmission,
+    /// The peer is busy with it: it has not even acknowledged it.
+    pub(super) is_pressing: bool,
     /// The caller knows that the peer has the request.
     pub(super) acknowledgement_told: bool,
     /// The bytes of its body, or its response's, that the caller knows to be over.

@@ -7,7 +7,7 @@
 //! 2. none goes to a client in queue mode that sleeps (core 1.2.1 section 6.5), or that did not answer and was not
 //!    heard since;
 //! 3. one at a time (NSTART, RFC 7252 section 4.7), in the order in which they came; the one before counts until it
-//!    is answered, fails or is acknowledged. Urgent requests go beside it, and hold nothing back.
+//!    is answered, fails or is acknowledged, and so does the rest of a notification that is being fetched. Urgent requests go beside it, and hold nothing back.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -88,12 +88,13 @@ impl Queue {
         self.waiting.iter().map(|waiting| &waiting.request)
     }
 
-    /// Take the request that may go now; afterwards call [`sent`](Self::sent) if it went.
-    pub(crate) fn next(&mut self, now: Instant, window: Option<Duration>) -> Option<Waiting> {
+    /// Take the request that may go now; afterwards call [`sent`](Self::sent) if it went. `is_busy`: the client answers
+    /// something else just now.
+    pub(crate) fn next(&mut self, now: Instant, window: Option<Duration>, is_busy: bool) -> Option<Waiting> {
         if self.is_held || !self.is_awake(now, window) {
             return None;
         }
-        if self.outstanding.is_none() {
+        if self.outstanding.is_none() && !is_busy {
             return self.waiting.pop_front();
         }
         let urgent = self.waiting.iter().position(|waiting| waiting.request.urgent)?;
@@ -181,7 +182,7 @@ mod tests {
     }
 
     fn next(queue: &mut Queue, now: u64, window: Option<Duration>) -> Option<String> {
-        queue.next(at(now), window).map(|waiting| waiting.request.context.to_string())
+        queue.next(at(now), window, false).map(|waiting| waiting.request.context.to_string())
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! Bodies of many blocks: their progress, what goes wrong on the way, and how many of them there may be.
 
-use tidegate_proto::coap::message::{Code, Message};
+use tidegate_proto::coap::message::{Code, Kind, Message};
 use tidegate_proto::lwm2m::server::{Config, Event, Failure, Stage};
 
-use crate::sim::{BLOCK1, CONTENT_FORMAT, Device, World, piggybacked, read, seconds, summary, write};
+use crate::sim::{
+    BLOCK1, CONTENT_FORMAT, Device, OBSERVE, World, empty, observe, piggybacked, read, seconds, summary,
+    write,
+};
 
 const BLOCK2: u16 = 23;
 const SIZE2: u16 = 28;
@@ -157,4 +160,33 @@ fn the_bodies_that_wait_for_a_client_are_bounded_in_bytes() {
     drop(other);
     world.perform(write("b", &[7; 10_000], "7"));
     assert!(!summary(&world.events()).contains(&"failed 7 QueueFull".to_owned()));
+}
+
+#[test]
+fn a_command_waits_until_a_notification_in_blocks_is_complete() {
+    // Anjay answers 5.03 to everything that comes between.
+    let mut world = World::new();
+    let mut device = Device::registered("a", 5683, &[], &mut world);
+    world.perform(observe("a", "o"));
+    let asked = world.received(device.peer).expect("a request");
+    world.send(device.peer, &piggybacked(&asked, Code::CONTENT).option(OBSERVE, &[1]).build());
+    world.events();
+    for is_answered in [true, false] {
+        let half = device.notification(Kind::NonConfirmable, asked.token().as_bytes(), 2);
+        world.send(device.peer, &half.option(BLOCK2, &block(0, true, 0)).payload(&[1; 16]).build());
+        let fetch = world.received(device.peer).expect("the rest is fetched");
+        world.perform(read("a", "r"));
+        world.assert_silence(device.peer);
+        if is_answered {
+            let rest = piggybacked(&fetch, Code::CONTENT).option(BLOCK2, &block(1, false, 0));
+            world.send(device.peer, &rest.payload(&[2]).build());
+            assert_eq!(summary(&world.events()), ["notified o 2.05"]);
+        } else {
+            world.send(device.peer, &empty(Kind::Reset, &fetch));
+            world.assert_uneventful();
+        }
+        let read = world.received(device.peer).expect("now the command goes");
+        world.send(device.peer, &piggybacked(&read, Code::CONTENT).build());
+        assert_eq!(summary(&world.events()), ["answered r 2.05"]);
+    }
 }

@@ -5,7 +5,7 @@ use super::outgoing::Draft;
 use super::receipt::UnsettledKind;
 use super::{Delivery, Endpoint, Event, Failure, ObservationId};
 use crate::coap::Peer;
-use crate::coap::block::{Download, Next, Progress};
+use crate::coap::block::{Download, Next, Progress, Upload};
 use crate::coap::deduplication::Outcome;
 use crate::coap::exchange::Purpose;
 use crate::coap::message::Message;
@@ -26,11 +26,14 @@ impl Endpoint {
             return;
         }
         let told = std::mem::replace(&mut exchange.acknowledgement_told, true);
-        let (due, purpose) = (exchange.transmission.due, exchange.purpose);
+        let was_pressing = std::mem::take(&mut exchange.is_pressing);
+        let (due, purpose, number) = (exchange.transmission.due, exchange.purpose, exchange.key.peer);
+        self.peers.state(number).pressing -= u32::from(was_pressing);
         self.set_timer(due, super::timer::Timer::Exchange(serial));
         if let (Purpose::Request { id, .. }, false) = (purpose, told) {
             self.emit(Event::Acknowledged { id });
         }
+        self.fetch_next(number);
     }
 
     pub(super) fn handle_reset(&mut self, arrival: &Arrival) {
@@ -117,6 +120,10 @@ impl Endpoint {
                     exchange.progress_told = 0;
                 }
             }
+        } else if let Some(upload) = Upload::after_refusal(exchange.request.payload().len(), &message) {
+            exchange.upload = Some(upload);
+            let token = exchange.token;
+            return self.send_again(now, serial, token, None);
         }
         let bounds = self.config.bounds();
         let before = exchange.download.as_ref().map_or(0, |download| download.progress().0);
@@ -184,7 +191,10 @@ impl Endpoint {
             Purpose::Notification(id) if message.code().is_success() => {
                 self.emit(Event::Notification { peer, id, delivery, receipt: None, message });
             }
-            Purpose::Notification(_) => self.counters.incomplete_notifications += 1,
+            Purpose::Notification(_) => {
+                self.counters.incomplete_notifications += 1;
+                self.emit(Event::FetchEnded { peer: exchange.peer });
+            }
         }
     }
 
@@ -193,7 +203,10 @@ impl Endpoint {
         self.withdraw_observation(exchange.purpose, exchange.first_token);
         match exchange.purpose {
             Purpose::Request { id, .. } => self.emit(Event::Failed { id, failure }),
-            Purpose::Notification(_) => self.counters.incomplete_notifications += 1,
+            Purpose::Notification(_) => {
+                self.counters.incomplete_notifications += 1;
+                self.emit(Event::FetchEnded { peer: exchange.peer });
+            }
         }
     }
 
@@ -267,10 +280,7 @@ impl Endpoint {
             download: Some(Box::new(download)),
             block: Some(block),
         };
-        let serial = self.start(now, draft);
-        if let Some(observation) = self.observations.by_id(id) {
-            observation.fetch = Some(serial);
-        }
+        self.fetch(now, draft);
     }
 
     fn settle_unreported(&mut self, arrival: &Arrival) {

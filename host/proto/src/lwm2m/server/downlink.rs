@@ -146,7 +146,9 @@ impl Server {
     /// Sends what may go to a client now.
     pub(super) fn drive(&mut self, now: Instant, key: usize) {
         let window = self.awake_window(key);
-        while let Some(waiting) = self.clients.get_mut(key).and_then(|it| it.queue.next(now, window)) {
+        while let Some(client) = self.clients.get_mut(key).filter(|client| client.queue.len() > 0) {
+            let is_busy = self.endpoint.is_fetching(client.registration.peer);
+            let Some(waiting) = client.queue.next(now, window, is_busy) else { return };
             let Waiting { request, is_again, is_told } = waiting;
             self.queued_bytes -= request.operation.size();
             let asked = request.asked();

@@ -102,6 +102,8 @@ pub struct Counters {
     pub unknown_locations: u64,
     /// Sends from an address where nobody is registered, answered 4.04.
     pub unknown_senders: u64,
+    /// Sends that could not be read, answered 4.00 or 4.15.
+    pub rejected_sends: u64,
     /// Other requests that the server has no answer for: 4.00, 4.04, 4.05 and 5.01.
     pub unexpected_requests: u64,
     /// Registers and the like left unanswered since one of the same client was not settled yet.
@@ -206,6 +208,7 @@ impl Server {
             match settlement {
                 Settlement::Accepted => self.accept(now, unsettled),
                 Settlement::Refused => self.refuse(now, unsettled),
+                Settlement::Rejected { format } => self.reject(now, unsettled, format),
             }
         }
         self.absorb(now);
@@ -281,6 +284,11 @@ impl Server {
                 self.take_response(now, id, delivery, message);
             }
             endpoint::Event::Transferred { id, done, total } => self.take_progress(id, done, total),
+            endpoint::Event::FetchEnded { peer } => {
+                if let Some(key) = self.clients.at_peer(peer) {
+                    self.drive(now, key);
+                }
+            }
             endpoint::Event::Acknowledged { id } => self.take_acknowledgement(now, id),
             endpoint::Event::Failed { id, failure } => self.take_failure(now, id, failure),
             endpoint::Event::Notification { peer, id, delivery, receipt, message } => {

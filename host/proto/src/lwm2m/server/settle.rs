@@ -95,6 +95,14 @@ impl Server {
         }
     }
 
+    pub(super) fn reject(&mut self, now: Instant, unsettled: Unsettled, format: bool) {
+        let Effect::Send { client } = unsettled.effect else { return self.accept(now, unsettled) };
+        self.counters.rejected_sends += 1;
+        let code = if format { Code::UNSUPPORTED_CONTENT_FORMAT } else { Code::BAD_REQUEST };
+        self.endpoint.respond(now, unsettled.receipt, Message::response(code));
+        self.drive(now, client);
+    }
+
     pub(super) fn refuse(&mut self, now: Instant, unsettled: Unsettled) {
         self.counters.refused += 1;
         self.endpoint.refuse(now, unsettled.receipt);
