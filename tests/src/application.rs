@@ -73,7 +73,7 @@ impl Application {
         let client = match version {
             MqttVersion::V4 => {
                 let mut options = MqttOptions::new(name, "127.0.0.1", port);
-                options.set_keep_alive(Duration::from_secs(30)).set_max_packet_size(1 << 20, 1 << 20);
+                options.set_keep_alive(Duration::from_secs(30)).set_max_packet_size(16 << 20, 16 << 20);
                 let (client, connection) = Client::new(options, 1024);
                 client.subscribe("#", QoS::ExactlyOnce)?;
                 std::thread::spawn(move || listener.run_v4(connection));
@@ -81,7 +81,7 @@ impl Application {
             }
             MqttVersion::V5 => {
                 let mut options = v5::MqttOptions::new(name, "127.0.0.1", port);
-                options.set_keep_alive(Duration::from_secs(30)).set_max_packet_size(Some(1 << 20));
+                options.set_keep_alive(Duration::from_secs(30)).set_max_packet_size(Some(16 << 20));
                 let (client, connection) = v5::Client::new(options, 1024);
                 client.subscribe("#", v5::mqttbytes::QoS::ExactlyOnce)?;
                 std::thread::spawn(move || listener.run_v5(connection));

@@ -149,7 +149,7 @@ impl Default for Mqtt {
             client_id: None,
             keep_alive: Duration::from_secs(30),
             outbox: 16_384,
-            max_packet: 1 << 20,
+            max_packet: 8 << 20,
             embedded: Embedded::default(),
         }
     }

@@ -145,6 +145,12 @@ pub fn encode(
     }
 }
 
+/// Whether payloads of this Content-Format can be read.
+pub fn is_readable(format: Option<u16>) -> bool {
+    let scope = Scope::new(Path::root(), &());
+    !matches!(decode_into(format, &scope, b"", &mut Vec::new()), Err(Error::Unsupported { .. }))
+}
+
 /// Why a payload cannot be read or written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
