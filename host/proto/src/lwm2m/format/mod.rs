@@ -9,6 +9,7 @@
 //! | opaque | 42 | [`opaque`] |
 //! | TLV | 11542, 1542 | [`tlv`] |
 //! | SenML JSON | 110, 320 | [`senml_json`] |
+//! | LwM2M JSON | 11543, 1543 | [`lwm2m_json`] |
 //! | link-format | 40 | [`link`]; it holds links, not values, so `decode` refuses it |
 //!
 //! The rule for values: samples are in document order, one for each leaf value. A value is typed by the definition
@@ -18,6 +19,7 @@
 //! value does not cost the others.
 
 pub mod link;
+pub mod lwm2m_json;
 pub mod opaque;
 pub mod senml_json;
 pub mod text;
@@ -115,6 +117,7 @@ pub fn decode_into<'a>(
         }
         TLV | OLD_TLV => tlv::decode(scope, payload, samples),
         SENML_JSON | SENML_ETCH_JSON => senml_json::decode(scope, payload, samples),
+        LWM2M_JSON | OLD_JSON => lwm2m_json::decode(scope, payload, samples),
         format => Err(Error::Unsupported { format }),
     };
     if result.is_err() {
@@ -141,6 +144,7 @@ pub fn encode(
         OPAQUE => opaque::encode(&scope, samples),
         TLV | OLD_TLV => tlv::encode(&scope, samples),
         SENML_JSON | SENML_ETCH_JSON => senml_json::encode(&scope, samples),
+        LWM2M_JSON | OLD_JSON => lwm2m_json::encode(&scope, samples),
         format => Err(Error::Unsupported { format }),
     }
 }

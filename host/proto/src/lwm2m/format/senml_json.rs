@@ -1,6 +1,6 @@
 //! SenML JSON (RFC 8428; core 1.2.1 section 7.4.4), also as it is used in composite requests.
 
-mod record;
+pub(super) mod record;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -35,7 +35,7 @@ pub(super) fn decode<'a>(
     let result = (&mut pack).deserialize(&mut json).and_then(|()| json.end());
     result.map_err(|error| match too_many {
         true => Error::TooMany { format: NAME, limit: MAX_SAMPLES },
-        false => malformed(payload, &error),
+        false => malformed(NAME, payload, &error),
     })
 }
 
@@ -166,7 +166,7 @@ fn number(number: Number, kind: Option<Kind>) -> Value<'static> {
 }
 
 /// Anything but a number as the type of its resource, else as the type of the field that it stands in.
-fn scalar(field: Field, value: Scalar<'_>, kind: Option<Kind>) -> Value<'_> {
+pub(super) fn scalar(field: Field, value: Scalar<'_>, kind: Option<Kind>) -> Value<'_> {
     let text = match value {
         Scalar::Null => return Value::Null,
         Scalar::Number(value) => return number(value, kind),
@@ -198,13 +198,13 @@ fn flat(text: &str) -> Cow<'_, str> {
 }
 
 /// The place and the reason of an error, out of line and column.
-fn malformed(payload: &[u8], error: &serde_json::Error) -> Error {
+pub(super) fn malformed(format: &'static str, payload: &[u8], error: &serde_json::Error) -> Error {
     let lines = payload.split_inclusive(|&byte| byte == b'\n');
     let before: usize = lines.take(error.line().saturating_sub(1)).map(<[u8]>::len).sum();
     let text = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
     Error::Malformed {
-        format: NAME,
+        format,
         offset: (before + error.column().saturating_sub(1)).min(payload.len()),
         reason: text.strip_suffix(&place).unwrap_or(&text).to_owned(),
     }

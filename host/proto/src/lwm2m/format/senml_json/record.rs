@@ -9,18 +9,18 @@ use super::super::{i64_of_float, u64_of_float};
 
 /// One record as it is written.
 #[derive(Default)]
-pub(super) struct Record<'a> {
-    pub(super) base_name: Option<Cow<'a, str>>,
-    pub(super) base_time: Option<f64>,
-    pub(super) base_value: Option<Number>,
+pub(in super::super) struct Record<'a> {
+    pub(in super::super) base_name: Option<Cow<'a, str>>,
+    pub(in super::super) base_time: Option<f64>,
+    pub(in super::super) base_value: Option<Number>,
     has_other_base: bool,
-    pub(super) name: Option<Cow<'a, str>>,
-    pub(super) time: Option<f64>,
-    pub(super) value: Option<(Field, Scalar<'a>)>,
+    pub(in super::super) name: Option<Cow<'a, str>>,
+    pub(in super::super) time: Option<f64>,
+    pub(in super::super) value: Option<(Field, Scalar<'a>)>,
 }
 
 impl Record<'_> {
-    pub(super) fn is_base_only(&self) -> bool {
+    pub(in super::super) fn is_base_only(&self) -> bool {
         let has_base = self.base_name.is_some()
             || self.base_time.is_some()
             || self.base_value.is_some()
@@ -31,7 +31,7 @@ impl Record<'_> {
 
 /// Which field a value stands in.
 #[derive(Clone, Copy)]
-pub(super) enum Field {
+pub(in super::super) enum Field {
     /// `v`, `vs`, `vb`: JSON itself tells them apart.
     Plain,
     /// `vd`
@@ -102,7 +102,7 @@ impl<'a> Record<'a> {
 }
 
 /// A JSON value that has no parts.
-pub(super) enum Scalar<'a> {
+pub(in super::super) enum Scalar<'a> {
     Null,
     Boolean(bool),
     Number(Number),
@@ -154,7 +154,7 @@ impl<'a> Visitor<'a> for ScalarVisitor {
 }
 
 /// A string that borrows where it has no escapes.
-struct Text<'a>(Cow<'a, str>);
+pub(in super::super) struct Text<'a>(pub(in super::super) Cow<'a, str>);
 
 impl<'a> Deserialize<'a> for Text<'a> {
     fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
@@ -167,7 +167,7 @@ impl<'a> Deserialize<'a> for Text<'a> {
 
 /// A JSON number: integers exactly, up to 64 bits.
 #[derive(Clone, Copy)]
-pub(super) enum Number {
+pub(in super::super) enum Number {
     Signed(i64),
     /// Above the range of `Signed`.
     Unsigned(u64),
@@ -175,7 +175,7 @@ pub(super) enum Number {
 }
 
 impl Number {
-    pub(super) fn signed(self) -> Option<i64> {
+    pub(in super::super) fn signed(self) -> Option<i64> {
         match self {
             Self::Signed(number) => Some(number),
             Self::Unsigned(_) => None,
@@ -183,7 +183,7 @@ impl Number {
         }
     }
 
-    pub(super) fn unsigned(self) -> Option<u64> {
+    pub(in super::super) fn unsigned(self) -> Option<u64> {
         match self {
             Self::Signed(number) => u64::try_from(number).ok(),
             Self::Unsigned(number) => Some(number),
@@ -192,7 +192,7 @@ impl Number {
     }
 
     /// The nearest float.
-    pub(super) fn float(self) -> f64 {
+    pub(in super::super) fn float(self) -> f64 {
         match self {
             Self::Signed(number) => number as f64,
             Self::Unsigned(number) => number as f64,
@@ -200,7 +200,7 @@ impl Number {
         }
     }
 
-    pub(super) fn plus(self, other: Self) -> Self {
+    pub(in super::super) fn plus(self, other: Self) -> Self {
         let sum = match (self.wide(), other.wide()) {
             (Some(one), Some(other)) => one + other,
             _ => return Self::Float(self.float() + other.float()),
