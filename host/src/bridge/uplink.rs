@@ -63,7 +63,8 @@ impl UplinkBridge {
     fn call(&mut self, slot: usize, event: &Event, outcome: &mut Outcome) {
         let received = Clock::timestamp();
         let caller = &mut self.callers[slot];
-        let result = lower::with_event(event, &self.shared.models, received, |event| caller.uplink(event));
+        let result =
+            lower::with_event(event, &self.shared.models.load(), received, |event| caller.uplink(event));
         match result {
             Ok(actions) => {
                 for action in actions {
@@ -98,7 +99,7 @@ impl UplinkBridge {
         let slot = &self.shared.routing.slots()[slot];
         outcome.publications.extend(self.shared.faults.tell(slot.name(), "uplink", endpoint(event), fault));
         if slot.on_fault() == OnFault::Raw {
-            outcome.publications.extend(fault::raw(event, &self.shared.models));
+            outcome.publications.extend(fault::raw(event, &self.shared.models.load()));
         }
     }
 

@@ -16,7 +16,7 @@ use super::format::Definitions;
 use super::value::Kind;
 
 pub use self::defined::Defined;
-pub use self::xml::Error;
+pub use self::xml::{Error, LARGEST_TEXT};
 
 /// The object definitions that are known; of an object there may be several versions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -193,7 +193,7 @@ fn text<'a>(node: Node<'a, 'a>) -> &'a str {
     node.text().unwrap_or_default().trim()
 }
 
-/// Bytes. The largest of the registry has less than a hundredth of it.
-const LARGEST_TEXT: usize = 4 << 20;
+/// Bytes of a text with definitions. The largest of the registry has less than a hundredth of it.
+pub const LARGEST_TEXT: usize = 4 << 20;
 
 const MOST_NODES: u32 = 1 << 18;
