@@ -42,6 +42,8 @@ pub struct Setup {
     pub settings: Json,
     /// `[registration]`.
     pub registration: Json,
+    /// Names and texts of the files that the folder of object definitions begins with, see [`Gateway::models`].
+    pub models: Vec<(String, String)>,
 }
 
 impl Setup {
@@ -53,6 +55,7 @@ impl Setup {
             shards: 0,
             settings: json!({ "compatibility": compatibility }),
             registration: json!({}),
+            models: Vec::new(),
         }
     }
 
@@ -108,6 +111,11 @@ impl Gateway {
         self.folder.path()
     }
 
+    /// Its folder of object definitions.
+    pub fn models(&self) -> PathBuf {
+        self.folder.path().join(MODELS)
+    }
+
     /// End it cleanly (SIGTERM).
     pub fn terminate(&mut self) -> Result<ExitStatus> {
         self.process.terminate()
@@ -124,6 +132,10 @@ impl Gateway {
         let folder = TempDir::new()?;
         let (coap, embedded) = (port::free()?, port::free()?);
         std::fs::write(folder.path().join(CONFIGURATION), setup.toml(coap, embedded)?)?;
+        std::fs::create_dir(folder.path().join(MODELS))?;
+        for (name, text) in &setup.models {
+            std::fs::write(folder.path().join(MODELS).join(name), text)?;
+        }
         let process = run(folder.path())?;
         let mqtt = match setup.broker {
             Broker::On(port) => port,
@@ -163,6 +175,8 @@ fn beside_this_test() -> Result<PathBuf> {
 }
 
 const CONFIGURATION: &str = "tidegate.toml";
+/// The default of `[models] directory`.
+const MODELS: &str = "models";
 
 /// How many sets of ports are tried.
 const ATTEMPTS: usize = 5;

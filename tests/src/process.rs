@@ -111,7 +111,8 @@ impl Process {
         self.output.all().join("\n")
     }
 
-    fn signal(&self, name: &str) -> Result<()> {
+    /// Send it a signal, such as `HUP`.
+    pub fn signal(&self, name: &str) -> Result<()> {
         let status =
             Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status()?;
         if !status.success() {

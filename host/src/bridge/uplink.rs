@@ -66,7 +66,7 @@ impl UplinkBridge {
         let received = Clock::timestamp();
         let caller = &mut self.callers[slot];
         let result =
-            lower::with_event(event, &self.shared.models, received, |event| match senseless(event) {
+            lower::with_event(event, &self.shared.models.load(), received, |event| match senseless(event) {
                 Some(rejection) => Err(rejection),
                 None => Ok(caller.uplink(event)),
             });
@@ -105,7 +105,7 @@ impl UplinkBridge {
         let slot = &self.shared.routing.slots()[slot];
         outcome.publications.extend(self.shared.faults.tell(slot.name(), "uplink", endpoint(event), fault));
         if slot.on_fault() == OnFault::Raw {
-            outcome.publications.extend(fault::raw(event, &self.shared.models));
+            outcome.publications.extend(fault::raw(event, &self.shared.models.load()));
         }
     }
 

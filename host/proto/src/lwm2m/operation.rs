@@ -3,10 +3,10 @@
 //! The types mirror `wit/translator.wit`. The server calls `message`, which is pure.
 
 use super::format::{self, Definitions};
-use super::model::Models;
+use super::model::{Defined, Models};
 use super::path::Path;
 use super::registration::Registration;
-use super::value::{Kind, Sample, Value};
+use super::value::{Sample, Value};
 use crate::coap::message::{Code, Message};
 use crate::coap::option;
 
@@ -203,7 +203,7 @@ pub(crate) fn message(
     registration: &Registration,
     models: &Models,
 ) -> Result<Message, String> {
-    let definitions = &Defined { models, registration };
+    let definitions = &Defined::new(models, registration);
     let to = |code, path: &Path, queries: &[String]| addressed(code, registration, path, queries);
     let write = |code, path: &Path, queries: &[String], body: &Body| {
         with_body(to(code, path, queries)?, *path, body, format, definitions)
@@ -257,18 +257,6 @@ pub(crate) fn message(
             Ok(composite(paths, accept)?.with_option_uint(option::OBSERVE, 1))
         }
         Operation::WriteComposite { body } => write_composite(registration, body, format, definitions),
-    }
-}
-
-/// The types of resources in the versions of their objects that the client has.
-struct Defined<'a> {
-    models: &'a Models,
-    registration: &'a Registration,
-}
-
-impl Definitions for Defined<'_> {
-    fn kind(&self, object: u16, resource: u16) -> Option<Kind> {
-        self.models.kind(object, self.registration.object_version(object), resource)
     }
 }
 

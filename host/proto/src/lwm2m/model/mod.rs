@@ -1,10 +1,11 @@
 //! Object definitions: which resources an object has, and of which type (core 1.2.1 appendix D).
 //!
-//! [`Models`] is filled when the gateway starts, or when the operator's folder of definitions changes, and then shared
-//! without being changed. The bridge asks it for the type of each resource that a payload names, in the version of the
-//! object that the client registered.
+//! [`Models`] is filled when the gateway starts, and anew when the operator's folder of definitions changes, and then
+//! shared without being changed. The bridge and the server ask it for the type of each resource that a payload names, in
+//! the version of the object that the client registered ([`Defined`]).
 
 mod built_in;
+mod defined;
 mod xml;
 
 use std::borrow::Cow;
@@ -14,30 +15,32 @@ use rustc_hash::FxHashMap;
 use super::format::Definitions;
 use super::value::Kind;
 
-pub use self::xml::Error;
+pub use self::defined::Defined;
+pub use self::xml::{Error, LARGEST_TEXT};
 
 /// The object definitions that are known; of an object there may be several versions.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Models {
     /// The versions of each object, lowest first.
     objects: FxHashMap<u16, Vec<Definition>>,
 }
 
 impl Models {
-    /// The core objects 0 to 7 and the objects of the IPSO starter and expansion packs (3200 to 3203, 3300 to 3350).
+    /// The OMA's own objects (0 to 28, 500 to 511) and those of the IPSO starter and expansion packs (3200 to 3203, 3300 to
+    /// 3350), each in one version.
     pub fn built_in() -> Self {
         let mut models = Self::default();
         built_in::definitions().for_each(|definition| models.insert(definition));
         models
     }
 
-    /// Reads a definition in the XML of the OMA registry and adds it as [`insert`](Self::insert) does. `name` is what
-    /// errors call it.
+    /// Reads definitions in the XML of the OMA registry and adds them as [`insert`](Self::insert) does. `name` is what
+    /// errors call the text.
     ///
     /// # Errors
-    /// See [`Definition::from_xml`].
+    /// See [`Definition::from_xml`]. Nothing has been added then.
     pub fn load_xml(&mut self, name: &str, text: &str) -> Result<(), Error> {
-        self.insert(Definition::from_xml(name, text)?);
+        Definition::from_xml(name, text)?.into_iter().for_each(|definition| self.insert(definition));
         Ok(())
     }
 
@@ -50,16 +53,22 @@ impl Models {
         }
     }
 
-    /// The definition of an object in the version that a client has registered, such as `1.1`. If there is none of that
-    /// version, it is that of the nearest lower one, else the nearest higher one. A client that gives no version, or
-    /// none that can be read, gets the highest.
+    /// The definition of an object in the version (`ver`) that a client has registered, such as `1.1`.
+    ///
+    /// If there is none of that version, it is the nearest lower one of the same major version, else the nearest higher one
+    /// of it, since a minor version only adds resources; else the nearest lower or higher one of all. A client that gives no
+    /// version has 1.0 (core 1.2.1 section 7.2.2), but many forget to give one: it gets the highest known 1.x, which says of
+    /// the resources of 1.0 the same. So does one that gives a version that cannot be read.
     pub fn definition(&self, object: u16, version: Option<&str>) -> Option<&Definition> {
         let versions = self.objects.get(&object)?;
-        let Some(version) = version.and_then(|version| version.parse().ok()) else {
-            return versions.last();
-        };
-        let above = versions.partition_point(|definition| definition.version <= version);
-        versions.get(above.saturating_sub(1))
+        if let [only] = versions.as_slice() {
+            return Some(only);
+        }
+        let version = version.and_then(|version| version.parse().ok()).unwrap_or(UNSTATED);
+        let (lower, higher) = versions.split_at(versions.partition_point(|of| of.version <= version));
+        let (lower, higher) = (lower.last(), higher.first());
+        let is_alike = |of: &&Definition| of.version.0 == version.0;
+        lower.filter(is_alike).or_else(|| higher.filter(is_alike)).or(lower).or(higher)
     }
 
     /// The type of a resource in the version of its object that [`definition`](Self::definition) names.
@@ -73,7 +82,7 @@ impl Models {
     }
 }
 
-/// The types of the highest version of each object.
+/// The types for a client that gives no versions.
 impl Definitions for Models {
     fn kind(&self, object: u16, resource: u16) -> Option<Kind> {
         self.kind(object, None, resource)
@@ -98,12 +107,13 @@ pub struct Definition {
 }
 
 impl Definition {
-    /// Reads the XML of the OMA registry. `name` is what errors call it.
+    /// Reads the XML of the OMA registry. `name` is what errors call the text. The schema allows several objects in one text,
+    /// though the registry has one in each.
     ///
     /// # Errors
     /// If the text is no such XML: it is larger than 4 MiB, is not well-formed, has a document type declaration, lacks
     /// an id, or says what the schema does not allow.
-    pub fn from_xml(name: &str, text: &str) -> Result<Self, Error> {
+    pub fn from_xml(name: &str, text: &str) -> Result<Vec<Self>, Error> {
         xml::read(name, text)
     }
 
@@ -183,6 +193,9 @@ impl std::fmt::Display for Version {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an object version is two numbers with a point between, such as `1.1`")]
 pub struct VersionError;
+
+/// What a client has that gives no version: any 1.x.
+const UNSTATED: Version = Version(1, u16::MAX);
 
 #[cfg(test)]
 mod tests;

@@ -64,7 +64,7 @@ pub struct Config {
     pub max_queued_bytes_in_all: usize,
     /// Registrations; another one is answered 5.03.
     pub max_registrations: usize,
-    /// The types of resources, for writing values.
+    /// The types of resources, for writing values; [`Server::set_models`] brings later ones.
     pub models: Arc<Models>,
     /// The CoAP endpoint's; its `shard` is set to this one.
     pub coap: endpoint::Config,
@@ -199,6 +199,11 @@ impl Server {
     pub fn perform(&mut self, now: Instant, request: Request) {
         self.submit(now, request);
         self.absorb(now);
+    }
+
+    /// Take other object definitions from now on, also for what waits already.
+    pub fn set_models(&mut self, models: Arc<Models>) {
+        self.config.models = models;
     }
 
     /// Say what became of an event. What its message asks for takes effect, and is answered, only if it was accepted.
