@@ -107,8 +107,9 @@ pub(crate) fn compact(text: &str) -> String {
     compact
 }
 
-/// The bytes of a base64 text, padded or not.
+/// The bytes of a base64 text, padded or not. White space does not count.
 pub(crate) fn from_base64(text: &str) -> Option<Vec<u8>> {
+    let text = text.replace([' ', '\t', '\r', '\n'], "");
     let digits = text.trim_end_matches('=');
     if text.len() - digits.len() > 2
         || (text.len() != digits.len() && !text.len().is_multiple_of(4))
@@ -128,6 +129,12 @@ pub(crate) fn from_base64(text: &str) -> Option<Vec<u8>> {
         }
     }
     Some(bytes)
+}
+
+/// As [`from_base64`], of a text that has its padding.
+pub(crate) fn from_padded_base64(text: &str) -> Option<Vec<u8>> {
+    let length = text.bytes().filter(|byte| !matches!(byte, b' ' | b'\t' | b'\r' | b'\n')).count();
+    from_base64(text).filter(|_| length.is_multiple_of(4))
 }
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -163,6 +170,9 @@ mod tests {
         for text in ["Z", "Zg=", "Z*==", "Zg===", "===="] {
             assert_eq!(from_base64(text), None, "{text}");
         }
+        assert_eq!(from_base64("Zm9v\n Zg"), Some(b"foof".to_vec()));
+        assert_eq!(from_padded_base64("Zm9v\n Zg"), None);
+        assert_eq!(from_padded_base64("Zm9v\n Zg=="), Some(b"foof".to_vec()));
     }
 
     #[test]
