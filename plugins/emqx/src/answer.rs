@@ -37,7 +37,7 @@ pub(crate) fn sent(settings: &Settings, event: &Sent) -> Vec<Action> {
     out.extend_from_slice(b"{\"content\":");
     content::write_samples(&mut out, &event.content);
     out.extend_from_slice(b"}}");
-    let mountpoint = settings.mountpoint.render(endpoint, &event.registration);
+    let mountpoint = settings.mountpoint.render(&event.client, &event.registration);
     vec![publish(&mountpoint, &settings.translators.notify, out)]
 }
 
