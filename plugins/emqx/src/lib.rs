@@ -12,6 +12,8 @@ mod answer;
 mod command;
 mod content;
 mod context;
+#[cfg(test)]
+mod golden;
 mod json;
 mod mountpoint;
 mod number;
