@@ -1,5 +1,7 @@
 //! Writes JSON into a byte vector. Keys are written by the callers, in descending order as EMQX has them.
 
+use std::borrow::Cow;
+
 /// A text as a JSON string.
 pub(crate) fn string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
@@ -116,8 +118,9 @@ fn string_length(text: &[u8]) -> usize {
     text.len()
 }
 
-/// The bytes of a base64 text, padded or not.
+/// The bytes of a base64 text, padded or not. White space does not count.
 pub(crate) fn from_base64(text: &str) -> Option<Vec<u8>> {
+    let text = if text.contains(SPACES) { Cow::Owned(text.replace(SPACES, "")) } else { Cow::Borrowed(text) };
     let digits = text.trim_end_matches('=');
     if text.len() - digits.len() > 2
         || (text.len() != digits.len() && !text.len().is_multiple_of(4))
@@ -142,6 +145,12 @@ pub(crate) fn from_base64(text: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
+/// As [`from_base64`], of a text that has its padding.
+pub(crate) fn from_padded_base64(text: &str) -> Option<Vec<u8>> {
+    let length = text.bytes().filter(|byte| !matches!(byte, b' ' | b'\t' | b'\r' | b'\n')).count();
+    from_base64(text).filter(|_| length.is_multiple_of(4))
+}
+
 /// What each byte stands for in base64; 64 for nothing.
 const VALUES: [u8; 256] = {
     let mut values = [64; 256];
@@ -152,6 +161,7 @@ const VALUES: [u8; 256] = {
     }
     values
 };
+const SPACES: [char; 4] = [' ', '\t', '\r', '\n'];
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 #[cfg(test)]
@@ -185,6 +195,9 @@ mod tests {
         for text in ["Z", "Zg=", "Z*==", "Zg===", "===="] {
             assert_eq!(from_base64(text), None, "{text}");
         }
+        assert_eq!(from_base64("Zm9v\n Zg"), Some(b"foof".to_vec()));
+        assert_eq!(from_padded_base64("Zm9v\n Zg"), None);
+        assert_eq!(from_padded_base64("Zm9v\n Zg=="), Some(b"foof".to_vec()));
     }
 
     #[test]

@@ -74,7 +74,7 @@ const TABLE: &[(&str, Deviation)] = &[
     // commands
     ("read-root", ByDesign(ROOT)),
     ("create-nobase", ByDesign(ROOT)),
-    ("create-path", ByDesign("a path stands in for a missing basePath, where EMQX creates at the root")),
+    ("create-path", ByDesign(ROOT)),
     // what only EMQX has
     ("reg-auth-denied", NotApplicable("needs an authenticator of EMQX")),
     ("reg-authz-denied", NotApplicable("needs an access control list of EMQX")),
