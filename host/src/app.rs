@@ -263,6 +263,10 @@ fn server_config(config: &Config, shared: &Shared, shard: u8) -> tidegate_proto:
         lifetime_max: config.registration.lifetime_max,
         awake_window: config.registration.awake_window,
         models: shared.models.load_full(),
+        coap: tidegate_proto::coap::endpoint::Config {
+            block: config.coap.block_size,
+            ..tidegate_proto::coap::endpoint::Config::new(shard)
+        },
         ..tidegate_proto::lwm2m::server::Config::default()
     }
 }

@@ -92,11 +92,14 @@ pub struct Coap {
     pub listen: Vec<SocketAddr>,
     /// Worker threads, each with its own sockets and state; 0 is one for each core.
     pub shards: usize,
+    /// Bytes of the largest block sent or asked for: a power of two from 16 to 1024 (RFC 7959 section 2.2).
+    pub block_size: usize,
 }
 
 impl Default for Coap {
     fn default() -> Self {
-        Self { listen: vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, 5783))], shards: 0 }
+        let listen = vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, 5783))];
+        Self { listen, shards: 0, block_size: 1024 }
     }
 }
 

@@ -348,6 +348,8 @@ pub(super) enum Progress {
     Complete(Message),
     /// It cannot be completed.
     Broken,
+    /// It is larger than a body may be.
+    TooLarge,
 }
 
 impl Download {
@@ -386,10 +388,13 @@ impl Download {
             // The resource changed meanwhile (RFC 7959 section 2.4).
             return self.restart();
         }
-        if block.offset() != self.body.len() || !self.append(response.payload(), block) {
+        if block.offset() != self.body.len() {
             return Progress::Broken;
         }
-        self.go_on(block)
+        match self.append(response.payload(), block) {
+            Ok(()) => self.go_on(block),
+            Err(wrong) => wrong,
+        }
     }
 
     /// Bytes that have come, and bytes in all as far as the peer has said (Size2, RFC 7959 section 4).
@@ -399,8 +404,11 @@ impl Download {
 
     fn start(&mut self, mut response: Message, block: Block) -> Progress {
         let payload = response.take_payload();
-        if block.number != 0 || !self.append(&payload, block) {
+        if block.number != 0 {
             return Progress::Broken;
+        }
+        if let Err(wrong) = self.append(&payload, block) {
+            return wrong;
         }
         self.first = response;
         self.go_on(block)
@@ -430,16 +438,19 @@ impl Download {
         }
     }
 
-    /// False if the block cannot be one, or the body becomes too large.
-    fn append(&mut self, payload: &[u8], block: Block) -> bool {
+    /// Refused if the block cannot be one, or the body becomes too large.
+    fn append(&mut self, payload: &[u8], block: Block) -> Result<(), Progress> {
         let length_fits =
             if block.more { payload.len() == block.size() } else { payload.len() <= block.size() };
-        if block.exponent == 7 || !length_fits || self.body.len() + payload.len() > self.bounds.body {
-            return false;
+        if block.exponent == 7 || !length_fits {
+            return Err(Progress::Broken);
+        }
+        if self.body.len() + payload.len() > self.bounds.body {
+            return Err(Progress::TooLarge);
         }
         self.exponent = block.exponent.min(self.bounds.exponent);
         self.body.extend_from_slice(payload);
-        true
+        Ok(())
     }
 }
 

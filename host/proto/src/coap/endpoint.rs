@@ -94,8 +94,10 @@ pub enum Failure {
     Timeout,
     /// The peer answered with a reset.
     Reset,
-    /// The response came in blocks that do not make a whole, or are too much.
+    /// The response came in blocks that do not make a whole.
     Incomplete,
+    /// The response is larger than a body may be, or than all bodies together may be.
+    TooLarge,
 }
 
 /// What happened.

@@ -229,7 +229,7 @@ fn a_download_that_does_not_fit_is_broken() {
     let bounds = Bounds { body: 24, ..BOUNDS };
     let (mut download, _) =
         Download::begin(part(0, true, 1, &[1; 16]), Delivery::Piggybacked, bounds).unwrap();
-    assert_eq!(download.handle(part(1, true, 1, &[1; 16])), Progress::Broken, "too large");
+    assert_eq!(download.handle(part(1, true, 1, &[1; 16])), Progress::TooLarge);
 }
 
 #[test]

@@ -142,7 +142,7 @@ impl Endpoint {
         match progress {
             Progress::Fetch(_) if !fits => {
                 self.counters.downloads_refused += 1;
-                self.fail(serial, Failure::Incomplete);
+                self.fail(serial, Failure::TooLarge);
             }
             Progress::Fetch(block) => {
                 self.tell_progress(serial);
@@ -151,6 +151,7 @@ impl Endpoint {
             }
             Progress::Complete(message) => self.finish(serial, now, peer, delivery, message),
             Progress::Broken => self.fail(serial, Failure::Incomplete),
+            Progress::TooLarge => self.fail(serial, Failure::TooLarge),
         }
     }
 

@@ -316,24 +316,29 @@ impl Server {
         self.drive(now, key);
     }
 
+    /// An answer that is not to be had for its blocks is one with the code that says so, as EMQX has it.
     pub(super) fn take_failure(&mut self, now: Instant, id: RequestId, failure: endpoint::Failure) {
+        let code = match failure {
+            endpoint::Failure::Incomplete => Code::REQUEST_ENTITY_INCOMPLETE,
+            endpoint::Failure::TooLarge => Code::REQUEST_ENTITY_TOO_LARGE,
+            endpoint::Failure::Timeout => return self.abandon(now, id, Failure::Timeout),
+            endpoint::Failure::Reset => return self.abandon(now, id, Failure::Reset),
+        };
+        self.take_response(now, id, Delivery::Piggybacked, Message::response(code));
+    }
+
+    /// There is no answer.
+    fn abandon(&mut self, now: Instant, id: RequestId, failure: Failure) {
         let Some(exchange) = self.close(id) else { return };
         let key = exchange.client;
         if let Role::Observes(id) = exchange.role {
             self.forget_observation(id);
         }
-        let failure = match failure {
-            endpoint::Failure::Timeout => {
-                if let Some(client) = self.clients.get_mut(key).filter(|_| !exchange.is_acknowledged) {
-                    client.queue.went_silent();
-                }
-                Failure::Timeout
-            }
-            endpoint::Failure::Reset => Failure::Reset,
-            endpoint::Failure::Incomplete => Failure::Invalid(
-                "the answer came in blocks that do not make a whole, or are too much".to_owned(),
-            ),
-        };
+        if failure == Failure::Timeout
+            && let Some(client) = self.clients.get_mut(key).filter(|_| !exchange.is_acknowledged)
+        {
+            client.queue.went_silent();
+        }
         self.fail(key, exchange.asked, failure);
         self.drive(now, key);
     }
