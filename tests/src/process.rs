@@ -56,6 +56,11 @@ impl Process {
             .with_context(|| format!("{} never said {parts:?}:\n{}", self.name, self.everything()))
     }
 
+    /// Pass over what it has said so far.
+    pub fn forget(&self) {
+        self.output.drain();
+    }
+
     /// How many lines so far contain all of `parts`.
     pub fn times_said(&self, parts: &[&str]) -> usize {
         self.output.count(|line| contains(line, parts))
