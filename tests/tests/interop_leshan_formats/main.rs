@@ -2,6 +2,7 @@
 //! each content format that Leshan has, with a value of each type. Not part of `make test`: `make interop` builds the
 //! device with Maven and runs this.
 
+mod blocks;
 mod composite;
 mod matrix;
 mod single;
