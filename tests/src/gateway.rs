@@ -42,6 +42,8 @@ pub struct Setup {
     pub settings: Json,
     /// `[registration]`.
     pub registration: Json,
+    /// Files in the folder of object definitions: name and XML.
+    pub models: Vec<(&'static str, &'static str)>,
 }
 
 impl Setup {
@@ -53,6 +55,7 @@ impl Setup {
             shards: 0,
             settings: json!({ "compatibility": compatibility }),
             registration: json!({}),
+            models: Vec::new(),
         }
     }
 
@@ -124,6 +127,11 @@ impl Gateway {
         let folder = TempDir::new()?;
         let (coap, embedded) = (port::free()?, port::free()?);
         std::fs::write(folder.path().join(CONFIGURATION), setup.toml(coap, embedded)?)?;
+        let models = folder.path().join("models");
+        std::fs::create_dir(&models)?;
+        for (name, definition) in &setup.models {
+            std::fs::write(models.join(name), definition)?;
+        }
         let process = run(folder.path())?;
         let mqtt = match setup.broker {
             Broker::On(port) => port,
