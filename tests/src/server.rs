@@ -12,7 +12,7 @@ use tidegate_proto::lwm2m::format;
 use tidegate_proto::lwm2m::model::Models;
 use tidegate_proto::lwm2m::operation::Operation;
 use tidegate_proto::lwm2m::path::Path;
-use tidegate_proto::lwm2m::server::{Config, Event, Output, Receipt, Request, Settlement};
+use tidegate_proto::lwm2m::server::{Config, Event, Output, Receipt, Request, Settlement, Stage};
 use tidegate_proto::lwm2m::value::Sample;
 use tidegate_proto::time;
 
@@ -73,14 +73,36 @@ impl Server {
     pub fn perform(&mut self, endpoint: &str, operation: Operation) -> Result<Answer> {
         let what = format!("answer to {operation:?}");
         let context = self.submit(endpoint, operation);
-        let event = self.wait(&what, |event| match event {
-            Event::Answered { asked, .. } | Event::Failed { asked, .. } => *asked.context == context,
-            _ => false,
-        })?;
-        answer(event).with_context(|| format!("no {what}"))
+        self.answered(&context).with_context(|| format!("no {what}"))
     }
 
-    /// Hand over an operation that is not answered.
+    /// Wait until the client has more of a large body, or has answered: how many bytes it has, and of how many. None when
+    /// it has answered, or will not.
+    pub fn transferred(&mut self, context: &str) -> Result<Option<(u64, u64)>> {
+        let event = self.wait("progress", |event| match event {
+            Event::Progressed { asked, stage: Stage::Transferred(..), .. }
+            | Event::Answered { asked, .. }
+            | Event::Failed { asked, .. } => *asked.context == *context,
+            _ => false,
+        })?;
+        if let Event::Progressed { stage: Stage::Transferred(done, total), .. } = event {
+            return Ok(Some((done, total)));
+        }
+        // Whoever wants the answer finds it.
+        self.events.push(event);
+        Ok(None)
+    }
+
+    /// Wait for the answer to an operation that was handed over.
+    pub fn answered(&mut self, context: &str) -> Result<Answer> {
+        let event = self.wait("answer", |event| match event {
+            Event::Answered { asked, .. } | Event::Failed { asked, .. } => *asked.context == *context,
+            _ => false,
+        })?;
+        answer(event)
+    }
+
+    /// Hand over an operation.
     pub fn submit(&mut self, endpoint: &str, operation: Operation) -> String {
         self.performed += 1;
         let context = self.performed.to_string();

@@ -3,7 +3,11 @@
 use anyhow::{Result, ensure};
 use serde_json::{Value as Json, json};
 
-use crate::stage::{Stage, numbers};
+use tidegate_proto::lwm2m::operation::{Body, Operation, WriteMode};
+use tidegate_proto::lwm2m::path::Path;
+use tidegate_tests::Server;
+
+use crate::stage::{ENDPOINT, Stage, device, numbers};
 
 #[test]
 #[ignore = "needs aiocoap: make interop"]
@@ -149,6 +153,29 @@ fn a_write_of_many_blocks_arrives_whole() -> Result<()> {
     stage.device.said(&["registered"])?;
     ensure!(stage.write("/31024/1/5", 200_000)? == "2.04");
     stage.device.said(&["written /31024/1/5 200000 whole"])?;
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs aiocoap: make interop"]
+fn a_write_of_a_million_bytes_tells_how_far_it_is() -> Result<()> {
+    let mut server = Server::start(&[])?;
+    let Some(device) = device("device.py", server.address()?)? else { return Ok(()) };
+    server.registered()?;
+    let (path, mode) = (Path::new([31024, 1, 5]), WriteMode::Replace);
+    let body = Body::Encoded { format: Some(0), payload: numbers(1_000_000).into_bytes() };
+    let context = server.submit(ENDPOINT, Operation::Write { path, queries: vec![], mode, body });
+    let mut before = 0;
+    while let Some((done, total)) = server.transferred(&context)? {
+        ensure!(
+            total == 1_000_000 && (before + 1..total).contains(&done),
+            "{done} of {total} after {before}"
+        );
+        before = done;
+    }
+    let answer = server.answered(&context)?;
+    ensure!(answer.code == "2.04" && before > 900_000, "{answer:?} after {before} bytes");
+    device.said(&["written /31024/1/5 1000000 whole"])?;
     Ok(())
 }
 

@@ -13,8 +13,8 @@ fn a_non_confirmable_response_without_acknowledgement_is_taken() -> Result<()> {
     stage.device.tell("answer non")?;
     stage.device.said(&["will answer non"])?;
     ensure!(stage.read("/3303/0/5700")? == json!(20.5));
+    // It counts as acknowledgement: the next request goes out, one at a time.
     ensure!(stage.read("/3303/0/5700")? == json!(20.5));
-    // It counts as acknowledgement: nothing was asked again.
     ensure!(stage.device.times_said(&["asked GET"]) == 2);
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The gateway, its broker, an application and a device.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -19,18 +20,12 @@ pub(crate) struct Stage {
 impl Stage {
     /// None, and a word about it, when aiocoap is not there.
     pub(crate) fn set(program: &str) -> Result<Option<Self>> {
-        let Some(python) = python() else {
-            skipped("aiocoap is not installed; `make interop` does it where its registry can be reached");
-            return Ok(None);
-        };
         let broker = Mosquitto::start()?;
         let mut setup = Setup::new(Broker::On(broker.port()), "fixed");
         setup.settings["auto_observe"] = json!(false);
         let gateway = Gateway::start(&setup)?;
         let application = Application::connect(broker.port(), MqttVersion::V5)?;
-        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("aiocoap").join(program);
-        let port = gateway.coap().port().to_string();
-        let device = Process::start(Command::new(python).arg(program).args([&port, ENDPOINT]))?;
+        let Some(device) = device(program, gateway.coap())? else { return Ok(None) };
         Ok(Some(Self { device, application, _gateway: gateway, _broker: broker }))
     }
 
@@ -81,6 +76,18 @@ impl Stage {
         ensure!(!left.iter().any(is_meant), "{left:#?}");
         Ok(())
     }
+}
+
+/// Start a device. None, and a word about it, when aiocoap is not there.
+pub(crate) fn device(program: &str, server: SocketAddr) -> Result<Option<Process>> {
+    let Some(python) = python() else {
+        skipped("aiocoap is not installed; `make interop` does it where its registry can be reached");
+        return Ok(None);
+    };
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("aiocoap").join(program);
+    let mut command = Command::new(python);
+    command.arg(program).args([&server.port().to_string(), ENDPOINT]);
+    Ok(Some(Process::start(&mut command)?))
 }
 
 /// A text in which no two blocks are alike, as the device has it.
