@@ -6,8 +6,9 @@ It registers block-wise with blocks of 32 bytes, serves /3/0/0 (at once), /3/0/1
 response), /3/0/2 (in several blocks), /3303/0/5700 (observable) and the oddities below /31024 (`oddities`), and prints one
 line for each thing that happens. Lines on its input drive it: "answer" lets the pending read of /3/0/1 go, "notify VALUE"
 changes the temperature, "change PATH" a value below
-/31024, "gone" ends the observations of the temperature with 4.04,
-"send" sends a SenML JSON pack to /dp, "quit" deregisters and ends.
+/31024, "restless PATH COUNT" lets it change so many times more while it is read, "gone" ends the observations of the temperature with 4.04,
+"send COUNT" sends a SenML JSON pack of so many
+records to /dp, "quit" deregisters and ends.
 """
 
 import asyncio
@@ -265,8 +266,13 @@ async def main(port, endpoint):
             temperature.updated_state(aiocoap.Message(code=aiocoap.NOT_FOUND))
         elif command.startswith("change "):
             odd[command.removeprefix("change ")].change()
-        elif command == "send":
-            send = aiocoap.Message(code=aiocoap.POST, content_format=110, payload=b'[{"n":"/3303/0/5700","v":19.5}]')
+        elif command.startswith("restless "):
+            _, path, count = command.split()
+            odd[path].changes = int(count)
+        elif command.startswith("send "):
+            count = int(command.removeprefix("send "))
+            pack = ",".join(f'{{"n":"/3303/{n}/5700","v":{n}.5}}' for n in range(count))
+            send = aiocoap.Message(code=aiocoap.POST, content_format=110, payload=f"[{pack}]".encode())
             send.set_request_uri(f"{server}/dp")
             say(f"sent {(await context.request(send).response).code.dotted}")
         elif command == "quit":

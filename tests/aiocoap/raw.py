@@ -6,8 +6,7 @@ together and taken apart by aiocoap, but each is sent as the test wants it, also
 It registers, and prints one line for each message that it gets. A request is answered with the text "20.5" (in its
 acknowledgement, unless told otherwise), or with 2.04 if it is a write. Lines on its input drive it:
 
-    answer KIND           how the next request is answered: "piggybacked", "non" (a NON message, without acknowledgement),
-                          "separate" (acknowledged, then a CON message), "twice" (the same, and the CON message again)
+    answer MANNER         how the next request is answered (`MANNERS`)
     notify KIND NUMBER VALUE   notifies of the last observation, by a "con" or "non" message; NUMBER may be "none"
     again                 sends the last notification again, byte for byte
     error KIND CODE       notifies with an error
@@ -78,16 +77,44 @@ class Device:
             self.observed = request.token
             answer.opt.observe = 0
         manner, self.manner = self.manner, "piggybacked"
-        if manner == "piggybacked":
-            answer.mtype, answer.mid = ACK, request.mid
-        elif manner == "non":
-            answer.mtype = NON
-        else:
-            self.send(aiocoap.Message(mtype=ACK, code=Code.EMPTY, mid=request.mid))
-            answer.mtype = CON
+        MANNERS[manner](self, request, answer)
+
+    def piggybacked(self, request, answer):
+        """In the acknowledgement, as usual."""
+        answer.mtype, answer.mid = ACK, request.mid
         self.send(answer)
-        if manner == "twice":
-            self.send(answer)
+
+    def non(self, request, answer):
+        """In a NON message, without acknowledgement."""
+        answer.mtype = NON
+        self.send(answer)
+
+    def unannounced(self, request, answer):
+        """In a CON message, the acknowledgement having been lost."""
+        answer.mtype = CON
+        self.send(answer)
+
+    def twice(self, request, answer):
+        """Acknowledged, then in a CON message that comes twice."""
+        self.send(aiocoap.Message(mtype=ACK, code=Code.EMPTY, mid=request.mid))
+        self.unannounced(request, answer)
+        self.send(answer)
+
+    def mistaken(self, request, answer):
+        """With a token that is not the request's; then right."""
+        self.piggybacked(request, answer.copy(token=bytes(8), payload=b"-1.5"))
+        self.piggybacked(request, answer)
+
+    def overtaken(self, request, answer):
+        """A notification comes first."""
+        notification = value("99.5")
+        notification.opt.observe = 9
+        self.notify("con", notification)
+        self.piggybacked(request, answer)
+
+    def reset(self, request, answer):
+        """Not at all."""
+        self.send(aiocoap.Message(mtype=RST, code=Code.EMPTY, mid=request.mid))
 
     def notify(self, kind, message, token=None):
         message.mtype = {"con": CON, "non": NON}[kind]
@@ -115,6 +142,20 @@ class Device:
             self.move()
         else:
             say(f"unknown command {command}")
+
+
+MANNERS = {
+    manner.__name__: manner
+    for manner in (
+        Device.piggybacked,
+        Device.non,
+        Device.unannounced,
+        Device.twice,
+        Device.mistaken,
+        Device.overtaken,
+        Device.reset,
+    )
+}
 
 
 def value(text):

@@ -116,6 +116,35 @@ fn a_notification_before_the_answer_to_a_command_is_published_and_the_command_an
     Ok(())
 }
 
+#[test]
+#[ignore = "needs aiocoap: make interop"]
+fn a_notification_before_the_answer_to_the_cancellation_is_published() -> Result<()> {
+    let Some(mut stage) = Stage::observing()? else { return Ok(()) };
+    stage.answering("overtaken")?;
+    stage.command("cancel-observe", PATH)?;
+    ensure!(stage.value("notify", PATH)? == json!(99.5));
+    ensure!(stage.value("cancel-observe", PATH)? == json!(20.5));
+    // And that was the end of it.
+    stage.device.tell("notify con 10 1.5")?;
+    stage.device.said(&["reset"])?;
+    stage.none_left("notify")
+}
+
+#[test]
+#[ignore = "needs aiocoap: make interop"]
+fn a_notification_before_the_answer_to_the_observation_counts_as_the_answer() -> Result<()> {
+    let Some(mut stage) = Stage::set("raw.py")? else { return Ok(()) };
+    stage.device.said(&["registered"])?;
+    stage.answering("overtaken")?;
+    stage.command("observe", PATH)?;
+    ensure!(stage.value("notify", PATH)? == json!(99.5));
+    stage.device.said(&["acknowledged"])?;
+    stage.notify("con 10 1.5")?;
+    ensure!(stage.value("notify", PATH)? == json!(1.5));
+    stage.none_left("notify")?;
+    stage.none_left("observe")
+}
+
 impl Stage {
     /// With a device whose messages the test makes, and whose temperature is observed.
     fn observing() -> Result<Option<Self>> {

@@ -69,6 +69,13 @@ impl Stage {
         Ok(self.data("write", path)?["code"].clone())
     }
 
+    /// Let the device answer its next request in this manner (raw.py).
+    pub(crate) fn answering(&mut self, manner: &str) -> Result<()> {
+        self.device.tell(&format!("answer {manner}"))?;
+        self.device.said(&[&format!("will answer {manner}")])?;
+        Ok(())
+    }
+
     /// No message of this type has come and is left.
     pub(crate) fn none_left(&self, operation: &str) -> Result<()> {
         let left = self.application.drain();
