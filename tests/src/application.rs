@@ -30,7 +30,7 @@ pub enum MqttVersion {
 }
 
 /// A publication as it arrived.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Message {
     /// Topic.
     pub topic: String,
@@ -160,6 +160,14 @@ impl Message {
     /// The payload as JSON, if it is any.
     pub fn json(&self) -> Option<Json> {
         serde_json::from_slice(&self.payload).ok()
+    }
+}
+
+impl std::fmt::Debug for Message {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { topic, payload, qos, retain } = self;
+        let retain = if *retain { ", retained" } else { "" };
+        write!(formatter, "{topic} (QoS {qos}{retain}): {}", String::from_utf8_lossy(payload))
     }
 }
 
