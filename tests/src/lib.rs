@@ -8,6 +8,7 @@
 use std::io::Write;
 
 mod application;
+mod cache;
 mod device;
 mod gateway;
 mod inbox;
@@ -18,6 +19,7 @@ mod process;
 mod relay;
 
 pub use application::{Application, Message, MqttVersion};
+pub use cache::installed;
 pub use device::{Device, Format, Value};
 pub use gateway::{Broker, Gateway, Setup, tidegate};
 pub use inbox::{Inbox, PATIENCE};
