@@ -194,8 +194,11 @@ impl Server {
     pub(super) fn take_failure(&mut self, now: Instant, id: RequestId, failure: endpoint::Failure) {
         let Some(exchange) = self.close(id) else { return };
         let key = exchange.client;
-        if let Role::Observes(id) = exchange.role {
-            self.forget_observation(id);
+        match exchange.role {
+            Role::Observes(id) => self.forget_observation(id),
+            // It has the cancellation but cannot answer it (lwm2m-node-lib): a reset to the next notification may do.
+            Role::Cancels(id) if exchange.is_acknowledged => self.forget_observation(id),
+            Role::Cancels(_) | Role::None => {}
         }
         let failure = match failure {
             endpoint::Failure::Timeout => {
