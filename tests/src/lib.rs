@@ -8,6 +8,7 @@
 use std::io::Write;
 
 mod application;
+mod cache;
 mod device;
 mod gateway;
 mod inbox;
@@ -20,6 +21,7 @@ mod relay;
 mod server;
 
 pub use application::{Application, Message, MqttVersion};
+pub use cache::installed;
 pub use device::{Device, Format, Value};
 pub use gateway::{Broker, Gateway, Setup, tidegate};
 pub use inbox::{Inbox, PATIENCE};

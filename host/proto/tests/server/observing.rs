@@ -6,8 +6,8 @@ use tidegate_proto::lwm2m::operation::{CancelMode, Operation};
 use tidegate_proto::lwm2m::server::Event;
 
 use crate::sim::{
-    CONTENT_FORMAT, DEVICE, Device, Draft, OBSERVE, Policy, World, observe, piggybacked, read, request,
-    seconds, summary,
+    CONTENT_FORMAT, DEVICE, Device, Draft, OBSERVE, Policy, World, empty, observe, piggybacked, read,
+    request, seconds, summary,
 };
 
 /// Performs an observe request, answers it and returns it.
@@ -133,6 +133,25 @@ fn a_cancellation_that_fails_leaves_the_observation() {
     let notification = device.notification(Kind::NonConfirmable, token.as_bytes(), 2).build();
     world.send(device.peer, &notification);
     assert_eq!(summary(&world.events()), ["notified o 2.05"]);
+}
+
+#[test]
+fn a_cancellation_that_is_acknowledged_and_never_answered_ends_the_observation() {
+    let mut world = World::new();
+    let mut device = Device::registered("a", 5683, &[], &mut world);
+    let token = observed(&mut world, &device, "o").token();
+    world.perform(cancel(CancelMode::Active, "c"));
+    let cancelling = world.received(device.peer).expect("a request");
+    world.send(device.peer, &empty(Kind::Acknowledgement, &cancelling));
+    // Until it is clear that no answer will come, notifications are what they were.
+    let notification = device.notification(Kind::NonConfirmable, token.as_bytes(), 2).build();
+    world.send(device.peer, &notification);
+    world.pass(seconds(300));
+    let expected = ["progressed c Acknowledged", "notified o 2.05", "failed c Timeout"];
+    assert_eq!(summary(&world.events()), expected);
+    let notification = device.notification(Kind::Confirmable, token.as_bytes(), 3).build();
+    assert_eq!(world.exchange(device.peer, &notification).kind(), Kind::Reset);
+    world.assert_uneventful();
 }
 
 #[test]

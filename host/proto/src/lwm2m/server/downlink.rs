@@ -331,8 +331,11 @@ impl Server {
     fn abandon(&mut self, now: Instant, id: RequestId, failure: Failure) {
         let Some(exchange) = self.close(id) else { return };
         let key = exchange.client;
-        if let Role::Observes(id) = exchange.role {
-            self.forget_observation(id);
+        match exchange.role {
+            Role::Observes(id) => self.forget_observation(id),
+            // It has the cancellation but cannot answer it (lwm2m-node-lib): a reset to the next notification may do.
+            Role::Cancels(id) if exchange.is_acknowledged => self.forget_observation(id),
+            Role::Cancels(_) | Role::None => {}
         }
         if failure == Failure::Timeout
             && let Some(client) = self.clients.get_mut(key).filter(|_| !exchange.is_acknowledged)
