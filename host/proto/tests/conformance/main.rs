@@ -1,0 +1,8 @@
+//! What a server is judged by: the OMA test cases, the obligations of the standards, the habits of real clients.
+//!
+//! `table` lists every case with the tests that show it, and writes `docs/conformance.md`.
+
+mod bytes;
+mod rfc;
+mod stage;
+mod trace;
