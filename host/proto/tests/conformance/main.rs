@@ -3,6 +3,9 @@
 //! `table` lists every case with the tests that show it, and writes `docs/conformance.md`.
 
 mod bytes;
+mod coap;
 mod rfc;
+#[path = "../server/sim.rs"]
+mod sim;
 mod stage;
 mod trace;
