@@ -9,3 +9,4 @@ mod rfc;
 mod sim;
 mod stage;
 mod trace;
+mod wakaama;
