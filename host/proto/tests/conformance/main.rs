@@ -2,11 +2,14 @@
 //!
 //! `table` lists every case with the tests that show it, and writes `docs/conformance.md`.
 
+mod anjay;
 mod bytes;
 mod coap;
+mod leshan;
 mod rfc;
 #[path = "../server/sim.rs"]
 mod sim;
 mod stage;
 mod trace;
 mod wakaama;
+mod wire;

@@ -4,8 +4,6 @@
 //! and what it answers is put behind ours.
 
 use tidegate_proto::coap::message::{Code, Message};
-use tidegate_proto::lwm2m::format;
-use tidegate_proto::lwm2m::model::Models;
 use tidegate_proto::lwm2m::operation::{Body, CancelMode, Operation, WriteMode};
 use tidegate_proto::lwm2m::path::Path;
 use tidegate_proto::lwm2m::server::Event;
@@ -13,6 +11,7 @@ use tidegate_proto::lwm2m::value::{Kind as Type, Sample, Value};
 
 use crate::bytes::{assert_bytes, bytes, shown};
 use crate::sim::{Device, World, observe, read, request, seconds, summary};
+use crate::wire::{answer, answer_to, assert_asked, notify, text, values};
 
 /// Its object list: 140 bytes.
 const LINKS: &str = "</>;rt=\"oma.lwm2m\";ct=110,</1>;ver=1.1,</1/0>,</2/0>,</3/0>,</4/0>,</5/0>,</6/0>,</7/0>,\
@@ -24,12 +23,6 @@ const DEVICE_TLV: &str = "C8 00 14 'Open Mobile Alliance' C8 01 16 'Lightweight 
      83 0B 41 00 00 C8 0D 08 00000000 BC85969F C6 0E '+01:00' C8 0F 0D 'Europe/Berlin' C1 10 'U'";
 
 const NAME: &str = "testlwm2mclient";
-
-/// What it asks, and what it gets for it.
-#[track_caller]
-fn answer_to(world: &mut World, device: &Device, datagram: &str) -> Vec<u8> {
-    world.exchange(device.peer, &bytes(datagram)).to_bytes()
-}
 
 fn register() -> String {
     format!(
@@ -47,45 +40,8 @@ fn registered() -> (World, Device) {
     (world, device)
 }
 
-/// The request that we sent it: its code, and what is behind the token.
-#[track_caller]
-fn assert_asked(world: &mut World, device: &Device, code: u8, rest: &str) -> Message {
-    let asked = world.received(device.peer).expect("a request");
-    let datagram = asked.to_bytes();
-    assert_eq!((datagram[0], datagram[1]), (0x48, code), "confirmable, with eight bytes of token");
-    assert_bytes(&datagram[12..], rest);
-    asked
-}
-
-/// It answers in the acknowledgement: code, and what is behind the token.
-fn answer(world: &mut World, device: &Device, asked: &Message, code: u8, rest: &str) {
-    let head = [&[0x68, code], &asked.mid().to_be_bytes()[..], asked.token().as_bytes()].concat();
-    world.send(device.peer, &[head, bytes(rest)].concat());
-}
-
-/// It notifies, non-confirmable, as it does.
-fn notify(world: &mut World, device: &Device, mid: &str, asked: &Message, rest: &str) {
-    let head = [&[0x58, 0x45][..], &bytes(mid), asked.token().as_bytes()].concat();
-    world.send(device.peer, &[head, bytes(rest)].concat());
-}
-
 fn read_of<const N: usize>(ids: [u16; N], accept: Option<u16>) -> Operation {
     Operation::Read { path: Path::new(ids), queries: vec![], accept }
-}
-
-/// The values of an answer or notification, by path.
-#[track_caller]
-fn values(event: &Event) -> Vec<(String, Value<'static>)> {
-    let (Event::Answered { asked, content, .. } | Event::Notified { asked, content, .. }) = event else {
-        panic!("{event:?}")
-    };
-    let samples = format::decode(content.format, asked.path, &content.payload, &Models::built_in());
-    let samples = samples.expect("it can be read");
-    samples.into_iter().map(|sample| (sample.path.to_string(), sample.value.into_owned())).collect()
-}
-
-fn text(text: &str) -> Value<'static> {
-    Value::Text(text.to_owned().into())
 }
 
 #[test]
