@@ -5,6 +5,7 @@
 mod anjay;
 mod bytes;
 mod coap;
+mod ets;
 mod leshan;
 mod rfc;
 #[path = "../server/sim.rs"]
