@@ -303,8 +303,10 @@ fn errors_are_passed_on_with_their_bodies_unread() {
     ] {
         let path = Path::from_ids(ids).expect("a path");
         world.perform(request(NAME, Operation::Read { path, queries: vec![], accept }, "r"));
-        let asked = world.received(device.peer).expect("a request");
-        answer(&mut world, &device, &asked, code, rest);
+        // 4.06 is asked once more in a format that it lists, and comes again.
+        while let Some(asked) = world.received(device.peer) {
+            answer(&mut world, &device, &asked, code, rest);
+        }
         let Event::Answered { code: told, content, .. } = world.event() else { panic!() };
         assert_eq!((told, content.format, shown(&content.payload)), (code, format, body.to_owned()));
     }

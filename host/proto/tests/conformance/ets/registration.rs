@@ -118,7 +118,9 @@ fn int_108_109_a_sleeper_is_asked_for_93_seconds_after_its_last_datagram_and_no_
         "progressed asleep Queued",
         "progressed next Queued",
         "updated a",
+        "progressed asleep Transmitted",
         "answered asleep 2.05",
+        "progressed next Transmitted",
         "answered next 2.05",
     ];
     assert_eq!(summary(&world.events()), expected);
