@@ -6,7 +6,9 @@ mod anjay;
 mod bytes;
 mod coap;
 mod ets;
+mod field;
 mod leshan;
+mod must;
 mod rfc;
 #[path = "../server/sim.rs"]
 mod sim;

@@ -202,12 +202,8 @@ fn int_752_to_760_a_package_is_pushed_in_blocks_or_pulled_and_its_states_are_tol
         notify(&mut world, &device, "0304", &state, "61 04 62 2D16 FF C1 03 03");
         notify(&mut world, &device, "0305", &result, "61 05 62 2D16 FF C1 05 01");
         let events = world.events();
-        let told: Vec<_> = events
-            .iter()
-            .filter(|event| matches!(event, Event::Notified { .. }))
-            .flat_map(values)
-            .map(|(path, value)| (path, value))
-            .collect();
+        let told: Vec<_> =
+            events.iter().filter(|event| matches!(event, Event::Notified { .. })).flat_map(values).collect();
         let step = |path: &str, number| (path.to_owned(), Value::Integer(number));
         assert_eq!(told, [step("/5/0/3", 1), step("/5/0/3", 2), step("/5/0/3", 3), step("/5/0/5", 1)]);
         let names = summary(&events);
