@@ -14,7 +14,7 @@ use crate::sim::{
     BLOCK1, CONTENT_FORMAT, Device, Draft, OBSERVE, World, observe, piggybacked, read, request, seconds,
     summary,
 };
-use crate::wire::{answer, answer_to, assert_asked, text, values};
+use crate::wire::{answer, answer_to, assert_asked, location, text, values};
 
 /// No link to the root; its Server object is instance 1; versions in quotes.
 const LINKS: &str = "</1>;ver=\"1.1\",</1/1>,</2>,</3>;ver=\"1.1\",</3/0>,</5/0>";
@@ -74,19 +74,19 @@ fn its_queue_mode_is_a_bare_query_or_a_binding() {
 #[test]
 fn its_registers_and_updates_follow_one_another_from_one_port() {
     let (mut world, device) = registered();
-    let update = format!("48 02 0002 0102030405060709 B2 'rd' 0D01 '{}'", device.location);
+    let update = format!("48 02 0002 0102030405060709 B2 'rd' {}", location(&device.location));
     world.pass(seconds(15));
     assert_eq!(answer_to(&mut world, &device, &update)[1], Code::CHANGED.0);
     // The lifetime was written: an Update says so, with the objects as they are now.
     let update = format!(
-        "48 02 0003 010203040506070A B2 'rd' 0D01 '{}' 11 28 35 'lt=60' FF '</1/1>,</3/0>'",
-        device.location
+        "48 02 0003 010203040506070A B2 'rd' {} 11 28 35 'lt=60' FF '</1/1>,</3/0>'",
+        location(&device.location)
     );
     assert_eq!(answer_to(&mut world, &device, &update)[1], Code::CHANGED.0);
     assert_eq!(world.server.registration("a").map(|it| (it.lifetime, it.objects.len())), Some((60, 2)));
     // It was away for too long: 4.04, and a new Register at once; and so when it has been switched off and on.
     world.pass(seconds(61));
-    let update = format!("48 02 0004 010203040506070B B2 'rd' 0D01 '{}'", device.location);
+    let update = format!("48 02 0004 010203040506070B B2 'rd' {}", location(&device.location));
     assert_eq!(answer_to(&mut world, &device, &update)[1], Code::NOT_FOUND.0);
     for mid in ["0005", "0006"] {
         assert_eq!(answer_to(&mut world, &device, &register(mid, "1.1", ""))[1], Code::CREATED.0);

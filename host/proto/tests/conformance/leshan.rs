@@ -7,7 +7,7 @@ use tidegate_proto::lwm2m::server::Event;
 
 use crate::bytes::bytes;
 use crate::sim::{CONTENT_FORMAT, Device, OBSERVE, World, observe, piggybacked, read, request, summary};
-use crate::wire::{answer, answer_to};
+use crate::wire::{answer, answer_to, location};
 
 const LINKS: &str =
     "</>;rt=\"oma.lwm2m\";ct=\"60 110 112 11542 11543\",</1>;ver=1.1,</1/0>,</3>;ver=1.1,</3/0>,</3303/0>";
@@ -45,8 +45,9 @@ fn its_register_is_taken_with_its_list_of_formats() {
 fn its_update_with_objects_replaces_them() {
     let (mut world, device) = registered();
     let update = format!(
-        "48 02 0002 0102030405060709 B2 'rd' 0D01 '{}' 11 28 36 'lt=300' FF '{}'",
-        device.location, "</>;rt=\"oma.lwm2m\",</1/0>,</3/0>"
+        "48 02 0002 0102030405060709 B2 'rd' {} 11 28 36 'lt=300' FF '{}'",
+        location(&device.location),
+        "</>;rt=\"oma.lwm2m\",</1/0>,</3/0>"
     );
     assert_eq!(answer_to(&mut world, &device, &update)[1], Code::CHANGED.0);
     let Event::Updated { registration, links_changed: true, .. } = world.event() else { panic!() };

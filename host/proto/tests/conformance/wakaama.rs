@@ -11,7 +11,7 @@ use tidegate_proto::lwm2m::value::{Kind as Type, Sample, Value};
 
 use crate::bytes::{assert_bytes, bytes, shown};
 use crate::sim::{Device, World, observe, read, request, seconds, summary};
-use crate::wire::{answer, answer_to, assert_asked, notify, text, values};
+use crate::wire::{answer, answer_to, assert_asked, location, notify, text, values};
 
 /// Its object list: 140 bytes.
 const LINKS: &str = "</>;rt=\"oma.lwm2m\";ct=110,</1>;ver=1.1,</1/0>,</2/0>,</3/0>,</4/0>,</5/0>,</6/0>,</7/0>,\
@@ -50,9 +50,9 @@ fn its_register_of_195_bytes_is_taken() {
     let device = Device::new(NAME, 57830);
     assert_eq!((bytes(&register()).len(), LINKS.len()), (195, 140));
     let answer = answer_to(&mut world, &device, &register());
-    assert_bytes(&answer[..13], "64 41 C624 24C6AB53 82 'rd' 0D 01");
     let Event::Registered { registration, .. } = world.event() else { panic!() };
-    assert_eq!(&answer[13..], registration.location.strip_prefix("/rd/").expect("a location").as_bytes());
+    let id = registration.location.strip_prefix("/rd/").expect("a location");
+    assert_bytes(&answer, &format!("64 41 C624 24C6AB53 82 'rd' {}", location(id)));
     assert_eq!((&*registration.endpoint, registration.lifetime, &*registration.binding), (NAME, 300, "U"));
     assert_eq!(registration.content_formats(), Some(vec![110]));
     assert_eq!((registration.object_version(1), registration.object_version(3)), (Some("1.1"), None));
@@ -75,15 +75,15 @@ fn its_register_as_of_1_0_is_taken() {
 #[test]
 fn its_updates_and_deregister_are_answered() {
     let (mut world, device) = registered();
-    let update = format!("44 02 7799 99773169 B2 'rd' 0D 01 '{}'", device.location);
+    let update = format!("44 02 7799 99773169 B2 'rd' {}", location(&device.location));
     assert_bytes(&answer_to(&mut world, &device, &update), "64 44 7799 99773169");
     // With objects: a body without a Content-Format.
-    let objects = format!("44 02 77A0 A0773169 B2 'rd' 0D 01 '{}' FF '</1/0>,</3/0>'", device.location);
+    let objects = format!("44 02 77A0 A0773169 B2 'rd' {} FF '</1/0>,</3/0>'", location(&device.location));
     assert_bytes(&answer_to(&mut world, &device, &objects), "64 44 77A0 A0773169");
     let Event::Updated { links_changed: false, .. } = world.event() else { panic!() };
     let Event::Updated { registration, links_changed: true, .. } = world.event() else { panic!() };
     assert_eq!(registration.objects.len(), 2);
-    let leave = format!("44 04 779A 9A773269 B2 'rd' 0D 01 '{}'", device.location);
+    let leave = format!("44 04 779A 9A773269 B2 'rd' {}", location(&device.location));
     assert_bytes(&answer_to(&mut world, &device, &leave), "64 42 779A 9A773269");
     assert_eq!(summary(&world.events()), ["ended testlwm2mclient Deregistered"]);
 }
@@ -93,7 +93,7 @@ fn its_updates_at_half_its_lifetime_keep_it_for_ever() {
     let (mut world, device) = registered();
     for mid in 0x1000..0x1010 {
         world.pass(seconds(150));
-        let update = format!("44 02 {mid:04X} 99773169 B2 'rd' 0D 01 '{}'", device.location);
+        let update = format!("44 02 {mid:04X} 99773169 B2 'rd' {}", location(&device.location));
         assert_eq!(answer_to(&mut world, &device, &update)[1], Code::CHANGED.0);
     }
     world.pass(seconds(299));
@@ -117,8 +117,8 @@ fn it_registers_in_blocks_under_one_token() {
     world.assert_uneventful();
     let last = answer_to(&mut world, &device, &block("DAD8", "22", parts[2]));
     let Event::Registered { registration, .. } = world.event() else { panic!() };
-    let location = &registration.location[4..];
-    assert_bytes(&last, &format!("64 41 DAD8 D6DA3469 82 'rd' 0D 01 '{location}' D1 06 22"));
+    let id = location(&registration.location[4..]);
+    assert_bytes(&last, &format!("64 41 DAD8 D6DA3469 82 'rd' {id} D1 06 22"));
     assert_eq!(shown(&registration.links), shown(LINKS.as_bytes()));
 }
 
@@ -126,7 +126,7 @@ fn it_registers_in_blocks_under_one_token() {
 fn the_later_blocks_of_its_update_have_another_content_format_than_the_first() {
     let (mut world, device) = registered();
     let links = &LINKS[..100];
-    let head = format!("DCDA3B69 B2 'rd' 0D 01 '{}'", device.location);
+    let head = format!("DCDA3B69 B2 'rd' {}", location(&device.location));
     let first = format!("44 02 DADC {head} D1 03 0A FF '{}'", &links[..64]);
     assert_bytes(&answer_to(&mut world, &device, &first), "64 5F DADC DCDA3B69 D1 0E 0A");
     let second = format!("44 02 DADD {head} 10 D1 02 12 FF '{}'", &links[64..]);

@@ -15,6 +15,14 @@ pub(crate) fn answer_to(world: &mut World, device: &Device, datagram: &str) -> V
     world.exchange(device.peer, &bytes(datagram)).to_bytes()
 }
 
+/// The location as one more option of the same number, which follows `'rd'` in Uri-Path and Location-Path.
+pub(crate) fn location(id: &str) -> String {
+    match id.len() {
+        short @ 0..=12 => format!("{short:02X} '{id}'"),
+        long => format!("0D {:02X} '{id}'", long - 13),
+    }
+}
+
 /// The request that we sent it: its code, and what is behind the token.
 #[track_caller]
 pub(crate) fn assert_asked(world: &mut World, device: &Device, code: u8, rest: &str) -> Message {
