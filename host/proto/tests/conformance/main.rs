@@ -5,6 +5,7 @@
 mod anjay;
 mod bytes;
 mod coap;
+mod document;
 mod ets;
 mod field;
 mod leshan;
@@ -13,6 +14,7 @@ mod rfc;
 #[path = "../server/sim.rs"]
 mod sim;
 mod stage;
+mod table;
 mod trace;
 mod wakaama;
 mod wire;
