@@ -37,8 +37,9 @@ pub(super) struct Limits {
     pub(super) exponent: u8,
 }
 
-/// Which blocks belong together: those of one peer for one method and resource. Not the token: Anjay takes a new one
-/// for every block. Nor other options: Wakaama sends a Content-Format from the second block on only.
+/// Which blocks belong together: those of one peer for one method and resource, with the same Request-Tags (RFC 9175
+/// section 3.3). Not the token: Anjay takes a new one for every block. Nor other options: Wakaama sends a
+/// Content-Format from the second block on only.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct TransferKey {
     pub(super) peer: u32,
@@ -234,6 +235,8 @@ impl TransferKey {
         append(&mut message.uri_path());
         append(&mut [&[][..]].into_iter());
         append(&mut message.uri_query());
+        append(&mut [&[][..]].into_iter());
+        append(&mut message.request_tags());
         Self { peer, resource: resource.into_boxed_slice() }
     }
 }

@@ -155,6 +155,11 @@ impl Message {
         self.first(option::ETAG)
     }
 
+    /// The Request-Tags (RFC 9175): requests whose tags differ are not parts of one body.
+    pub(crate) fn request_tags(&self) -> impl Iterator<Item = &[u8]> {
+        self.values(option::REQUEST_TAG)
+    }
+
     /// The payload.
     pub fn payload(&self) -> &[u8] {
         &self.0.payload
