@@ -15,8 +15,7 @@ use crate::coap::message::Code;
 /// The formats to try a request in, best first. None among them: in the client's choice, or in the one that the request
 /// has anyway.
 pub(crate) fn choices(operation: &Operation, registration: &Registration) -> Vec<Option<u16>> {
-    let listed = registration.content_formats();
-    let listed = listed.as_deref();
+    let listed = registration.content_formats.as_deref();
     match operation {
         Operation::Read { accept, path, .. } | Operation::Observe { accept, path, .. } => {
             let mut choices = vec![*accept];

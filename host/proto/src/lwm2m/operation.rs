@@ -6,7 +6,7 @@ use super::format::{self, Definitions};
 use super::model::{Defined, Models};
 use super::path::Path;
 use super::registration::Registration;
-use super::value::{Sample, Value};
+use super::value::{Kind, Sample, Value};
 use crate::coap::message::{Code, Message};
 use crate::coap::option;
 
@@ -151,6 +151,27 @@ impl Operation {
         }
     }
 
+    /// The lifetime of the registration that this writes, if it does: `/1/x/1`, in seconds.
+    pub(crate) fn lifetime(&self) -> Option<u32> {
+        let (Self::Write { body, .. } | Self::WriteComposite { body }) = self else { return None };
+        let is_lifetime =
+            |sample: &Sample<'_>| sample.path.object() == Some(1) && sample.path.resource() == Some(1);
+        let seconds = |sample: &Sample<'_>| match sample.value {
+            Value::Integer(seconds) | Value::Time(seconds) => u32::try_from(seconds).ok(),
+            Value::Unsigned(seconds) => u32::try_from(seconds).ok(),
+            _ => None,
+        };
+        match body {
+            Body::Samples(samples) => seconds(samples.iter().find(|sample| is_lifetime(sample))?),
+            Body::Encoded { format, payload } if self.path().object().is_none_or(|object| object == 1) => {
+                // Bytes of any format, but of a resource whose type is known without the client's definitions.
+                let samples = format::decode(*format, self.path(), payload, &Lifetime).ok()?;
+                seconds(samples.iter().find(|sample| is_lifetime(sample))?)
+            }
+            Body::Encoded { .. } => None,
+        }
+    }
+
     /// Whether this starts an observation.
     pub(crate) const fn is_observe(&self) -> bool {
         matches!(self, Self::Observe { .. } | Self::ObserveComposite { .. })
@@ -257,6 +278,15 @@ pub(crate) fn message(
             Ok(composite(paths, accept)?.with_option_uint(option::OBSERVE, 1))
         }
         Operation::WriteComposite { body } => write_composite(registration, body, format, definitions),
+    }
+}
+
+/// What is known of any client: `/1/x/1` is an integer.
+struct Lifetime;
+
+impl Definitions for Lifetime {
+    fn kind(&self, object: u16, resource: u16) -> Option<Kind> {
+        (object == 1 && resource == 1).then_some(Kind::Integer)
     }
 }
 

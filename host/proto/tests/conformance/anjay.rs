@@ -45,7 +45,7 @@ fn its_register_as_of_1_2_is_taken() {
     assert_eq!((registration.version, registration.lifetime), (Version::V1_2, 30));
     assert_eq!((&*registration.alternate_path, &*registration.binding), ("/", ""));
     assert_eq!((registration.object_version(1), registration.object_version(3)), (Some("1.1"), Some("1.1")));
-    assert_eq!((registration.object_version(2), registration.content_formats()), (None, None));
+    assert_eq!((registration.object_version(2), registration.content_formats.clone()), (None, None));
     assert!(registration.objects.iter().any(|link| link.path == Path::new([1, 1])));
 }
 

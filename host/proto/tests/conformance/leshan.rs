@@ -37,7 +37,7 @@ fn its_register_is_taken_with_its_list_of_formats() {
         let Event::Registered { registration, .. } = world.event() else { panic!() };
         assert_eq!(registration.queue_mode, queue_mode);
         assert_eq!((registration.lifetime, &*registration.binding), (300, "UT"));
-        assert_eq!(registration.content_formats(), Some(vec![60, 110, 112, 11542, 11543]));
+        assert_eq!(registration.content_formats.as_deref(), Some(&[60, 110, 112, 11542, 11543][..]));
     }
 }
 

@@ -54,7 +54,7 @@ fn its_register_of_195_bytes_is_taken() {
     let id = registration.location.strip_prefix("/rd/").expect("a location");
     assert_bytes(&answer, &format!("64 41 C624 24C6AB53 82 'rd' {}", location(id)));
     assert_eq!((&*registration.endpoint, registration.lifetime, &*registration.binding), (NAME, 300, "U"));
-    assert_eq!(registration.content_formats(), Some(vec![110]));
+    assert_eq!(registration.content_formats.as_deref(), Some(&[110][..]));
     assert_eq!((registration.object_version(1), registration.object_version(3)), (Some("1.1"), None));
     let paths: Vec<String> = registration.objects.iter().map(|link| link.path.to_string()).collect();
     let expected = "/1 /1/0 /2/0 /3/0 /4/0 /5/0 /6/0 /7/0 /31024 /31024/10 /31024/11 /31024/12";
@@ -69,7 +69,7 @@ fn its_register_as_of_1_0_is_taken() {
     let datagram = register().replace("1.1'", "1.0'").replace(LINKS, &links);
     assert_bytes(&answer_to(&mut world, &device, &datagram)[..8], "64 41 C624 24C6AB53");
     let Event::Registered { registration, .. } = world.event() else { panic!() };
-    assert_eq!(registration.content_formats(), Some(vec![11543]));
+    assert_eq!(registration.content_formats.as_deref(), Some(&[11543][..]));
 }
 
 #[test]
@@ -274,7 +274,7 @@ fn values_are_never_written_without_a_content_format() {
 }
 
 #[test]
-fn a_lifetime_that_is_written_counts_from_its_next_update_on() {
+fn a_lifetime_that_is_written_counts_without_an_update() {
     let (mut world, device) = registered();
     let body = Body::Encoded { format: Some(11542), payload: bytes("C1 01 14") };
     let path = Path::new([1, 0, 1]);
@@ -282,14 +282,16 @@ fn a_lifetime_that_is_written_counts_from_its_next_update_on() {
     world.perform(request(NAME, write, "w"));
     let asked = assert_asked(&mut world, &device, 0x03, "B1 31 01 30 01 31 12 2D16 FF C1 01 14");
     answer(&mut world, &device, &asked, 0x44, "");
-    // No Update follows: the registration is what the client said of itself last.
-    world.pass(seconds(200));
-    assert_eq!(world.server.registration(NAME).map(|it| it.lifetime), Some(300));
+    // No Update follows, but the client keeps to it.
+    assert_eq!(world.server.registration(NAME).map(|it| it.lifetime), Some(20));
+    world.pass(seconds(19));
     let trigger = Operation::Execute { path: Path::new([1, 0, 8]), queries: vec![], arguments: None };
     world.perform(request(NAME, trigger, "t"));
     let asked = assert_asked(&mut world, &device, 0x02, "B1 31 01 30 01 38 10");
     answer(&mut world, &device, &asked, 0x44, "");
     assert_eq!(summary(&world.events()), ["answered w 2.04", "answered t 2.04"]);
+    world.pass(seconds(20));
+    assert_eq!(summary(&world.events()), [format!("ended {NAME} Expired")]);
 }
 
 #[test]

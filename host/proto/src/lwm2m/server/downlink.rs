@@ -23,6 +23,8 @@ pub(super) struct Exchange {
     pub(super) is_again: bool,
     /// The client has acknowledged it.
     is_acknowledged: bool,
+    /// The lifetime that the client has once it has agreed, since this writes it (core 1.2.1 table E.2, `/1/x/1`).
+    lifetime: Option<u32>,
     /// To ask once more in another format; none if there is none, or it has been done.
     fallback: Option<Box<Attempt>>,
 }
@@ -229,12 +231,20 @@ impl Server {
             );
         }
         let (asked, bytes, urgent) = (request.asked(), request.operation.size(), request.urgent);
-        let is_again = attempt.is_again;
+        let (is_again, lifetime) = (attempt.is_again, request.operation.lifetime());
         let has_other = may_fall_back && attempt.next < attempt.formats.len();
         let fallback = has_other.then(|| Box::new(attempt));
         self.queued_bytes += bytes;
-        let exchange =
-            Exchange { client: key, asked, role, bytes, is_again, is_acknowledged: false, fallback };
+        let exchange = Exchange {
+            client: key,
+            asked,
+            role,
+            bytes,
+            is_again,
+            is_acknowledged: false,
+            lifetime,
+            fallback,
+        };
         self.exchanges.insert(id, exchange);
         if let Some(client) = self.clients.get_mut(key) {
             client.observations.extend(observation);
@@ -264,6 +274,9 @@ impl Server {
             Role::Observes(id) => self.forget_observation(id),
             Role::Cancels(id) if code.is_success() || code == Code::NOT_FOUND => self.forget_observation(id),
             Role::Cancels(_) | Role::None => {}
+        }
+        if let Some(lifetime) = exchange.lifetime.filter(|_| code.is_success()) {
+            self.take_lifetime(key, lifetime);
         }
         let Some(client) = self.clients.get(key) else { return };
         let registration = Arc::clone(&client.registration);

@@ -165,6 +165,14 @@ impl Server {
         self.release(key);
     }
 
+    /// The client has been given another lifetime. Wakaama does not tell it by an Update, but keeps to it.
+    pub(super) fn take_lifetime(&mut self, key: usize, lifetime: u32) {
+        let Some(client) = self.clients.get(key) else { return };
+        let registration = Registration { lifetime, ..Registration::clone(&client.registration) };
+        self.clients.replace(key, Arc::new(registration));
+        self.arm(key);
+    }
+
     /// The client is at another address now.
     pub(super) fn move_to(&mut self, key: usize, peer: Peer) {
         let Some(client) = self.clients.get(key) else { return };

@@ -53,7 +53,7 @@ const ROWS: &[Row] = &[
         "Wakaama 6",
         "no Update after a write of the lifetime or the update trigger",
         "",
-        &["wakaama::a_lifetime_that_is_written_counts_from_its_next_update_on"],
+        &["wakaama::a_lifetime_that_is_written_counts_without_an_update"],
     ),
     idle("Wakaama 7", "no notification after a write by the server", "the answer to the write is told"),
     shown(

@@ -109,7 +109,7 @@ const ROWS: &[Row] = &[
             "M",
             &[
                 "ets/registration::int_102_a_lifetime_that_is_written_is_told_by_the_update_that_follows",
-                "wakaama::a_lifetime_that_is_written_counts_from_its_next_update_on",
+                "wakaama::a_lifetime_that_is_written_counts_without_an_update",
             ],
         ),
         State::Remarked("with the Update that the client owes after such a write (core 1.2.1 section 6.2.2)"),
