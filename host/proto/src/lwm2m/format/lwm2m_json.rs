@@ -5,7 +5,6 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::io::Write;
 
 use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -14,7 +13,7 @@ use serde::de::{
 };
 
 use super::senml_json::record::{Field, Number, Scalar, Text};
-use super::senml_json::{malformed, scalar};
+use super::senml_json::{malformed, put, put_ids, put_text, scalar};
 use super::{Error, MAX_SAMPLES, Scope, fit, i64_of_float};
 use crate::lwm2m::path::{Path, PathError};
 use crate::lwm2m::value::{Kind, Sample, Value};
@@ -342,9 +341,7 @@ pub(super) fn encode(scope: &Scope<'_>, samples: &[Sample<'_>]) -> Result<Vec<u8
             return Err(unfit(sample, "it is not below the path of the request"));
         }
         put(&mut json, format_args!("{}{{\"n\":\"", if index == 0 { "" } else { "," }));
-        for (level, id) in sample.path.ids()[base.depth()..].iter().enumerate() {
-            put(&mut json, format_args!("{}{id}", if level == 0 { "" } else { "/" }));
-        }
+        put_ids(&mut json, &sample.path.ids()[base.depth()..]);
         json.push(b'"');
         write_time(sample, &mut json)?;
         write_value(scope, sample, &mut json)?;
@@ -373,7 +370,7 @@ fn write_value(scope: &Scope<'_>, sample: &Sample<'_>, json: &mut Vec<u8>) -> Re
     match fit(scope, sample) {
         Value::Text(text) | Value::CoreLink(text) => {
             json.extend_from_slice(b",\"sv\":");
-            serde_json::to_writer(json, &*text).expect("a vector takes everything");
+            put_text(json, &text);
         }
         Value::Integer(number) | Value::Time(number) => put(json, format_args!(",\"v\":{number}")),
         Value::Unsigned(number) => put(json, format_args!(",\"v\":{number}")),
@@ -388,10 +385,6 @@ fn write_value(scope: &Scope<'_>, sample: &Sample<'_>, json: &mut Vec<u8>) -> Re
         Value::Null => return Err(unfit(sample, "there is no value")),
     }
     Ok(())
-}
-
-fn put(json: &mut Vec<u8>, text: fmt::Arguments<'_>) {
-    json.write_fmt(text).expect("a vector takes everything");
 }
 
 fn unfit(sample: &Sample<'_>, reason: &'static str) -> Error {

@@ -25,6 +25,8 @@ pub mod senml_json;
 pub mod text;
 pub mod tlv;
 
+use std::borrow::Cow;
+
 use super::path::Path;
 use super::value::{Kind, Sample, Value};
 
@@ -204,8 +206,8 @@ fn only<'s, 'v>(
 }
 
 /// The value in the type that the resource is defined with, where a number can be said in it without loss; else as it
-/// is.
-fn fit<'v>(scope: &Scope<'_>, sample: &Sample<'v>) -> Value<'v> {
+/// is. Borrows from the sample.
+fn fit<'s>(scope: &Scope<'_>, sample: &'s Sample<'_>) -> Value<'s> {
     let value = &sample.value;
     let fitted = match (scope.kind(sample.path).or(sample.kind), value) {
         (Some(Kind::Float), Value::Integer(number) | Value::Time(number)) => {
@@ -221,7 +223,12 @@ fn fit<'v>(scope: &Scope<'_>, sample: &Sample<'v>) -> Value<'v> {
         (Some(Kind::Time), Value::Integer(number)) => Some(Value::Time(*number)),
         _ => None,
     };
-    fitted.unwrap_or_else(|| value.clone())
+    fitted.unwrap_or_else(|| match value {
+        Value::Text(text) => Value::Text(Cow::Borrowed(text)),
+        Value::CoreLink(text) => Value::CoreLink(Cow::Borrowed(text)),
+        Value::Opaque(bytes) => Value::Opaque(Cow::Borrowed(bytes)),
+        other => other.clone(),
+    })
 }
 
 /// The float of the same value, if there is one.

@@ -4,8 +4,10 @@ pub(super) mod record;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::io::Write;
 
 use base64::Engine;
+use base64::display::Base64Display;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::de::{self, DeserializeSeed, Deserializer, SeqAccess, Visitor};
 
@@ -29,6 +31,7 @@ pub(super) fn decode<'a>(
     samples: &mut Vec<Sample<'a>>,
 ) -> Result<(), Error> {
     let mut too_many = false;
+    samples.reserve((payload.len() / SMALLEST_USUAL_RECORD).min(64));
     let limit = samples.len() + MAX_SAMPLES;
     let mut pack = Pack { scope, samples, limit, too_many: &mut too_many, bases: Bases::default() };
     let mut json = serde_json::Deserializer::from_slice(payload);
@@ -119,6 +122,7 @@ impl Bases<'_> {
             ("", name) | (name, "") => name,
             (base, name) => {
                 self.joined.clear();
+                self.joined.reserve(USUAL_NAME);
                 self.joined.push_str(base);
                 self.joined.push_str(name);
                 &self.joined
@@ -217,64 +221,85 @@ pub(super) fn encode(scope: &Scope<'_>, samples: &[Sample<'_>]) -> Result<Vec<u8
     }
     let is_all_below = samples.iter().all(|sample| sample.path != scope.path);
     let has_base = scope.path.depth() > 0 && (is_all_below || samples.len() == 1);
-    let mut json = String::from("[");
+    let mut json = Vec::with_capacity(2 + samples.len() * USUAL_RECORD);
+    json.push(b'[');
     for (index, sample) in samples.iter().enumerate() {
-        json.push_str(if index == 0 { "{" } else { ",{" });
+        json.extend_from_slice(if index == 0 { b"{" } else { b",{" });
         write_name(scope, sample, has_base, index == 0, &mut json);
         write_time(sample, &mut json)?;
         write_value(scope, sample, &mut json)?;
-        json.push('}');
+        json.push(b'}');
     }
-    json.push(']');
-    Ok(json.into_bytes())
+    json.push(b']');
+    Ok(json)
 }
 
 /// The name fields, of which there is always at least one.
-fn write_name(scope: &Scope<'_>, sample: &Sample<'_>, has_base: bool, is_first: bool, json: &mut String) {
+fn write_name(scope: &Scope<'_>, sample: &Sample<'_>, has_base: bool, is_first: bool, json: &mut Vec<u8>) {
     if !has_base {
-        json.push_str(&format!("\"n\":\"{}\"", sample.path));
+        put(json, format_args!("\"n\":\"{}\"", sample.path));
         return;
     }
     if sample.path == scope.path {
         // A name is needed where there is no value: nothing but base fields would be no entry.
         let field = if sample.value == Value::Null { "n" } else { "bn" };
-        json.push_str(&format!("\"{field}\":\"{}\"", scope.path));
+        put(json, format_args!("\"{field}\":\"{}\"", scope.path));
         return;
     }
     if is_first {
-        json.push_str(&format!("\"bn\":\"{}/\",", scope.path));
+        put(json, format_args!("\"bn\":\"{}/\",", scope.path));
     }
-    let relative = &sample.path.ids()[scope.path.depth()..];
-    let relative: Vec<_> = relative.iter().map(u16::to_string).collect();
-    json.push_str(&format!("\"n\":\"{}\"", relative.join("/")));
+    json.extend_from_slice(b"\"n\":\"");
+    put_ids(json, &sample.path.ids()[scope.path.depth()..]);
+    json.push(b'"');
 }
 
-fn write_time(sample: &Sample<'_>, json: &mut String) -> Result<(), Error> {
+fn write_time(sample: &Sample<'_>, json: &mut Vec<u8>) -> Result<(), Error> {
     let Some(taken) = sample.taken else {
         return Ok(());
     };
     if (taken as f64) < FIRST_ABSOLUTE_TIME * 1000.0 {
         return Err(unfit(sample, "a time before July 1978 reads as a relative one"));
     }
-    json.push_str(&format!(",\"t\":{}.{:03}", taken / 1000, taken % 1000));
+    put(json, format_args!(",\"t\":{}.{:03}", taken / 1000, taken % 1000));
     Ok(())
 }
 
-fn write_value(scope: &Scope<'_>, sample: &Sample<'_>, json: &mut String) -> Result<(), Error> {
-    let field = match fit(scope, sample) {
-        Value::Text(text) | Value::CoreLink(text) => format!(",\"vs\":{}", serde_json::Value::from(text)),
-        Value::Integer(number) | Value::Time(number) => format!(",\"v\":{number}"),
-        Value::Unsigned(number) => format!(",\"v\":{number}"),
+fn write_value(scope: &Scope<'_>, sample: &Sample<'_>, json: &mut Vec<u8>) -> Result<(), Error> {
+    match fit(scope, sample) {
+        Value::Text(text) | Value::CoreLink(text) => {
+            json.extend_from_slice(b",\"vs\":");
+            put_text(json, &text);
+        }
+        Value::Integer(number) | Value::Time(number) => put(json, format_args!(",\"v\":{number}")),
+        Value::Unsigned(number) => put(json, format_args!(",\"v\":{number}")),
         // With a point or an exponent, so that it is a float to a reader without definitions too.
-        Value::Float(number) if number.is_finite() => format!(",\"v\":{number:?}"),
+        Value::Float(number) if number.is_finite() => put(json, format_args!(",\"v\":{number:?}")),
         Value::Float(_) => return Err(unfit(sample, "JSON has no infinities and no NaN")),
-        Value::Boolean(flag) => format!(",\"vb\":{flag}"),
-        Value::Opaque(bytes) => format!(",\"vd\":\"{}\"", BASE64.encode(bytes)),
-        Value::ObjectLink(link) => format!(",\"vlo\":\"{link}\""),
-        Value::Null => return Ok(()),
-    };
-    json.push_str(&field);
+        Value::Boolean(flag) => put(json, format_args!(",\"vb\":{flag}")),
+        Value::Opaque(bytes) => {
+            put(json, format_args!(",\"vd\":\"{}\"", Base64Display::new(&bytes, &BASE64)))
+        }
+        Value::ObjectLink(link) => put(json, format_args!(",\"vlo\":\"{link}\"")),
+        Value::Null => {}
+    }
     Ok(())
+}
+
+pub(super) fn put(json: &mut Vec<u8>, text: fmt::Arguments<'_>) {
+    json.write_fmt(text).expect("a vector takes everything");
+}
+
+/// A text as a JSON string.
+pub(super) fn put_text(json: &mut Vec<u8>, text: &str) {
+    serde_json::to_writer(json, text).expect("a vector takes everything");
+}
+
+/// Ids with a slash between them.
+pub(super) fn put_ids(json: &mut Vec<u8>, ids: &[u16]) {
+    for (level, id) in ids.iter().enumerate() {
+        put(json, format_args!("{}{id}", if level == 0 { "" } else { "/" }));
+    }
 }
 
 fn unfit(sample: &Sample<'_>, reason: &'static str) -> Error {
@@ -282,6 +307,15 @@ fn unfit(sample: &Sample<'_>, reason: &'static str) -> Error {
 }
 
 const NAME: &str = "SenML JSON";
+
+/// For the first guess at how many samples there are.
+const SMALLEST_USUAL_RECORD: usize = 14;
+
+/// For the first guess at how long the pack is.
+const USUAL_RECORD: usize = 32;
+
+/// What a base name and a name usually are not longer than.
+const USUAL_NAME: usize = 48;
 
 /// Seconds: 2^28 (RFC 8428 4.5.3).
 const FIRST_ABSOLUTE_TIME: f64 = 268_435_456.0;
