@@ -47,7 +47,8 @@ pub(super) fn decode<'a>(
 ) -> Result<(), Error> {
     let mut too_many = false;
     let mut json = serde_json::Deserializer::from_slice(payload);
-    let document = DocumentSeed { too_many: &mut too_many }.deserialize(&mut json);
+    let expected = (payload.len() / SMALLEST_USUAL_ENTRY).min(64);
+    let document = DocumentSeed { expected, too_many: &mut too_many }.deserialize(&mut json);
     let document = document.and_then(|document| json.end().map(|()| document));
     let document = document.map_err(|error| match too_many {
         true => Error::TooMany { format: NAME, limit: MAX_SAMPLES },
@@ -101,6 +102,8 @@ enum Member {
 }
 
 struct DocumentSeed<'p> {
+    /// A guess at the number of entries.
+    expected: usize,
     too_many: &'p mut bool,
 }
 
@@ -129,6 +132,7 @@ impl<'a> Visitor<'a> for DocumentSeed<'_> {
                 "e" if has_entries => return Err(twice("e")),
                 "e" => {
                     has_entries = true;
+                    document.entries.reserve(self.expected);
                     let seed = EntriesSeed { entries: &mut document.entries, too_many: self.too_many };
                     members.next_value_seed(seed)?;
                 }
@@ -392,6 +396,9 @@ fn unfit(sample: &Sample<'_>, reason: &'static str) -> Error {
 }
 
 const NAME: &str = "LwM2M JSON";
+
+/// For the first guess at how many entries there are.
+const SMALLEST_USUAL_ENTRY: usize = 14;
 
 /// For the first guess at how long the document is.
 const USUAL_ENTRY: usize = 32;
