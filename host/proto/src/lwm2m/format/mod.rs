@@ -6,7 +6,7 @@
 //! | format | numbers | file |
 //! |---|---|---|
 //! | text | none, 0, 1541 | [`text`] |
-//! | opaque | 42 | [`opaque`] |
+//! | opaque | 42, 1544 | [`opaque`] |
 //! | TLV | 11542, 1542 | [`tlv`] |
 //! | SenML JSON | 110, 320 | [`senml_json`] |
 //! | LwM2M JSON | 11543, 1543 | [`lwm2m_json`] |
@@ -113,7 +113,7 @@ pub fn decode_into<'a>(
             text::decode(scope, payload, samples);
             Ok(())
         }
-        OPAQUE => {
+        OPAQUE | OLD_OPAQUE => {
             opaque::decode(scope, payload, samples);
             Ok(())
         }
@@ -143,7 +143,7 @@ pub fn encode(
     let scope = Scope::new(path, definitions);
     match format {
         TEXT | OLD_TEXT => text::encode(&scope, samples),
-        OPAQUE => opaque::encode(&scope, samples),
+        OPAQUE | OLD_OPAQUE => opaque::encode(&scope, samples),
         TLV | OLD_TLV => tlv::encode(&scope, samples),
         SENML_JSON | SENML_ETCH_JSON => senml_json::encode(&scope, samples),
         LWM2M_JSON | OLD_JSON => lwm2m_json::encode(&scope, samples),
@@ -278,6 +278,8 @@ pub const OLD_TEXT: u16 = 1541;
 pub const OLD_TLV: u16 = 1542;
 /// LwM2M JSON, as clients of drafts before LwM2M 1.0 number it.
 pub const OLD_JSON: u16 = 1543;
+/// Opaque, as clients of drafts before LwM2M 1.0 number it.
+pub const OLD_OPAQUE: u16 = 1544;
 /// application/vnd.oma.lwm2m+tlv.
 pub const TLV: u16 = 11542;
 /// application/vnd.oma.lwm2m+json.
