@@ -8,7 +8,7 @@
 //! | text | none, 0, 1541 | [`text`] |
 //! | opaque | 42 | [`opaque`] |
 //! | TLV | 11542, 1542 | [`tlv`] |
-//! | SenML JSON | 110, 320 | [`senml_json`] |
+//! | SenML JSON | 110, 320 | [`senml`] |
 //! | link-format | 40 | [`link`]; it holds links, not values, so `decode` refuses it |
 //!
 //! The rule for values: samples are in document order, one for each leaf value. A value is typed by the definition
@@ -19,7 +19,7 @@
 
 pub mod link;
 pub mod opaque;
-pub mod senml_json;
+pub mod senml;
 pub mod text;
 pub mod tlv;
 
@@ -114,7 +114,7 @@ pub fn decode_into<'a>(
             Ok(())
         }
         TLV | OLD_TLV => tlv::decode(scope, payload, samples),
-        SENML_JSON | SENML_ETCH_JSON => senml_json::decode(scope, payload, samples),
+        SENML_JSON | SENML_ETCH_JSON => senml::decode(scope, payload, samples),
         format => Err(Error::Unsupported { format }),
     };
     if result.is_err() {
@@ -140,8 +140,37 @@ pub fn encode(
         TEXT | OLD_TEXT => text::encode(&scope, samples),
         OPAQUE => opaque::encode(&scope, samples),
         TLV | OLD_TLV => tlv::encode(&scope, samples),
-        SENML_JSON | SENML_ETCH_JSON => senml_json::encode(&scope, samples),
+        SENML_JSON | SENML_ETCH_JSON => senml::encode(&scope, samples),
         format => Err(Error::Unsupported { format }),
+    }
+}
+
+/// The list of paths that a composite read or observation is for, in one of the four SenML formats. Each path stands
+/// below `prefix`, the client's alternate path; `/` and nothing at all mean none.
+///
+/// # Errors
+/// If the format is not SenML.
+pub fn encode_paths(format: u16, prefix: &str, paths: &[Path]) -> Result<Vec<u8>, Error> {
+    senml::encode_paths(format, prefix, paths)
+}
+
+/// Read what [`encode_paths`] writes: the names of a pack, without their times.
+///
+/// # Errors
+/// If the format is not SenML, the payload breaks its syntax, or there is a value in it.
+pub fn decode_paths(format: u16, prefix: &str, payload: &[u8]) -> Result<Vec<Path>, Error> {
+    if !matches!(format, SENML_JSON | SENML_CBOR | SENML_ETCH_JSON | SENML_ETCH_CBOR) {
+        return Err(Error::Unsupported { format });
+    }
+    let alternate_path = if prefix.is_empty() { "/" } else { prefix };
+    let scope = Scope { alternate_path, ..Scope::new(Path::root(), &()) };
+    let mut samples = Vec::new();
+    decode_into(Some(format), &scope, payload, &mut samples)?;
+    match samples.iter().find(|sample| sample.value != Value::Null) {
+        Some(Sample { path, .. }) => {
+            Err(Error::Unfit { format: "a list of paths", path: *path, reason: "there is a value with it" })
+        }
+        None => Ok(samples.iter().map(|sample| sample.path).collect()),
     }
 }
 

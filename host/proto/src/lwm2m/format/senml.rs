@@ -1,5 +1,6 @@
 //! SenML JSON (RFC 8428; core 1.2.1 section 7.4.4), also as it is used in composite requests.
 
+mod path_list;
 mod record;
 
 use std::borrow::Cow;
@@ -9,6 +10,7 @@ use base64::Engine;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::de::{self, DeserializeSeed, Deserializer, SeqAccess, Visitor};
 
+pub(super) use self::path_list::encode as encode_paths;
 use self::record::{Field, Number, Record, Scalar};
 use super::{Error, MAX_SAMPLES, Scope, fit, i64_of_float};
 use crate::lwm2m::path::Path;

@@ -1,6 +1,9 @@
 use proptest::prelude::*;
 
-use super::super::{Definitions, SENML_ETCH_JSON, SENML_JSON, decode, decode_into, encode};
+use super::super::{
+    Definitions, SENML_CBOR, SENML_ETCH_CBOR, SENML_ETCH_JSON, SENML_JSON, TLV, decode, decode_into, encode,
+    encode_paths,
+};
 use super::*;
 use crate::lwm2m::value::ObjectLink;
 
@@ -286,6 +289,31 @@ fn the_paths_of_a_composite_read() {
     let paths = [sample("/3/0/9", Value::Null), sample("/5", Value::Null)];
     let written = encode(SENML_ETCH_JSON, Path::root(), &paths, &()).expect("can be written");
     assert_eq!(written, br#"[{"n":"/3/0/9"},{"n":"/5"}]"#);
+}
+
+#[test]
+fn a_list_of_paths_stands_below_the_alternate_path() {
+    let paths = [Path::new([3, 0, 9]), Path::new([5]), Path::root()];
+    for (prefix, json, cbor) in [
+        (
+            "/",
+            r#"[{"n":"/3/0/9"},{"n":"/5"},{"n":"/"}]"#,
+            &b"\x83\xa1\x00\x66/3/0/9\xa1\x00\x62/5\xa1\x00\x61/"[..],
+        ),
+        (
+            "/a\"b/",
+            r#"[{"n":"/a\"b/3/0/9"},{"n":"/a\"b/5"},{"n":"/a\"b"}]"#,
+            b"\x83\xa1\x00\x6a/a\"b/3/0/9\xa1\x00\x66/a\"b/5\xa1\x00\x64/a\"b",
+        ),
+    ] {
+        for format in [SENML_JSON, SENML_ETCH_JSON] {
+            assert_eq!(encode_paths(format, prefix, &paths), Ok(json.as_bytes().to_vec()));
+        }
+        for format in [SENML_CBOR, SENML_ETCH_CBOR] {
+            assert_eq!(encode_paths(format, prefix, &paths), Ok(cbor.to_vec()));
+        }
+    }
+    assert_eq!(encode_paths(TLV, "/", &paths), Err(Error::Unsupported { format: TLV }));
 }
 
 #[test]
