@@ -1,20 +1,22 @@
-//! SenML JSON (RFC 8428; core 1.2.1 section 7.4.4), also as it is used in composite requests.
+//! SenML in JSON and CBOR (RFC 8428; core 1.2 sections "SenML JSON" and "SenML CBOR"), and SenML-ETCH, as composite
+//! requests use it (RFC 8790).
+//!
+//! What a pack means is the same in both spellings and stands here; [`json`] and [`cbor`] read and write its records.
 
+mod cbor;
+mod json;
 mod path_list;
 mod record;
 
 use std::borrow::Cow;
-use std::fmt;
-
-use base64::Engine;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use serde::de::{self, DeserializeSeed, Deserializer, SeqAccess, Visitor};
 
 pub(super) use self::path_list::encode as encode_paths;
-use self::record::{Field, Number, Record, Scalar};
-use super::{Error, MAX_SAMPLES, Scope, fit, i64_of_float};
+use self::record::{Entry, Record};
+use super::cbor::Writer;
+use super::scalar::{Number, Scalar};
+use super::{Error, MAX_SAMPLES, SENML_CBOR, SENML_ETCH_CBOR, SENML_ETCH_JSON, Scope, fit, i64_of_float};
 use crate::lwm2m::path::Path;
-use crate::lwm2m::value::{Kind, Sample, Value};
+use crate::lwm2m::value::{Sample, Value};
 
 /// The samples of a pack. Base fields apply from the record that has them on; a record that has nothing else gives no
 /// sample, one with a name and no value gives [`Value::Null`]. A name of nothing is the request path.
@@ -23,30 +25,54 @@ use crate::lwm2m::value::{Kind, Sample, Value};
 /// moment of sending, which is not known here, so that `taken` stays empty.
 ///
 /// # Errors
-/// If the payload is not such JSON, a name is not a path, a field must be understood (its name ends in `_`) and is
-/// not, or the version is above 10.
+/// If the payload is no such pack, a name is not a path, a field must be understood (its name ends in `_`) and is not,
+/// or the version is above 10.
 pub(super) fn decode<'a>(
+    format: u16,
     scope: &Scope<'_>,
     payload: &'a [u8],
     samples: &mut Vec<Sample<'a>>,
 ) -> Result<(), Error> {
-    let mut too_many = false;
     let limit = samples.len() + MAX_SAMPLES;
-    let mut pack = Pack { scope, samples, limit, too_many: &mut too_many, bases: Bases::default() };
-    let mut json = serde_json::Deserializer::from_slice(payload);
-    let result = (&mut pack).deserialize(&mut json).and_then(|()| json.end());
-    result.map_err(|error| match too_many {
-        true => Error::TooMany { format: NAME, limit: MAX_SAMPLES },
-        false => malformed(payload, &error),
-    })
+    let spelling = Spelling::of(format);
+    let mut pack = Pack { scope, spelling, samples, limit, too_many: false, bases: Bases::default() };
+    let result = match spelling {
+        Spelling::Json => json::decode(&mut pack, payload),
+        Spelling::Cbor => cbor::decode(&mut pack, payload),
+    };
+    match pack.too_many {
+        true => Err(Error::TooMany { format: spelling.name(), limit: MAX_SAMPLES }),
+        false => result,
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Spelling {
+    Json,
+    Cbor,
+}
+
+impl Spelling {
+    fn of(format: u16) -> Self {
+        if matches!(format, SENML_CBOR | SENML_ETCH_CBOR) { Self::Cbor } else { Self::Json }
+    }
+
+    /// What errors call the format.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Json => json::NAME,
+            Self::Cbor => cbor::NAME,
+        }
+    }
 }
 
 /// What is being read.
 struct Pack<'p, 'd, 'a> {
     scope: &'p Scope<'d>,
+    spelling: Spelling,
     samples: &'p mut Vec<Sample<'a>>,
     limit: usize,
-    too_many: &'p mut bool,
+    too_many: bool,
     bases: Bases<'a>,
 }
 
@@ -60,35 +86,13 @@ struct Bases<'a> {
     joined: String,
 }
 
-impl<'a> DeserializeSeed<'a> for &mut Pack<'_, '_, 'a> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_seq(self)
-    }
-}
-
-impl<'a> Visitor<'a> for &mut Pack<'_, '_, 'a> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array of records")
-    }
-
-    fn visit_seq<A: SeqAccess<'a>>(self, mut records: A) -> Result<(), A::Error> {
-        while let Some(record) = records.next_element::<Record<'a>>()? {
-            if self.samples.len() >= self.limit {
-                *self.too_many = true;
-                return Err(de::Error::custom("too many values"));
-            }
-            self.add(record).map_err(de::Error::custom)?;
-        }
-        Ok(())
-    }
-}
-
 impl<'a> Pack<'_, '_, 'a> {
+    /// The next record. The reason, if it cannot be used.
     fn add(&mut self, record: Record<'a>) -> Result<(), String> {
+        if self.samples.len() >= self.limit {
+            self.too_many = true;
+            return Err("too many values".to_owned());
+        }
         let is_base_only = record.is_base_only();
         if let Some(name) = record.base_name {
             self.bases.name = name;
@@ -102,20 +106,34 @@ impl<'a> Pack<'_, '_, 'a> {
         let kind = self.scope.kind(path);
         let value = match (record.value, self.bases.value) {
             (None, None) => Value::Null,
-            (None, Some(base)) => number(base, kind),
-            (Some((_, Scalar::Number(value))), base) => {
-                number(base.map_or(value, |base| base.plus(value)), kind)
+            (None, Some(base)) => self.sum(base).value(kind),
+            (Some(Entry { scalar: Scalar::Number(number), .. }), Some(base)) => {
+                self.sum(base.plus(number)).value(kind)
             }
-            (Some((field, value)), _) => scalar(field, value, kind),
+            (Some(entry), _) => entry.value(kind),
         };
         let taken = absolute(self.bases.time + record.time.unwrap_or_default());
         self.samples.push(Sample { path, value, kind, taken });
         Ok(())
     }
+
+    /// A number that stands nowhere in the payload.
+    fn sum(&self, number: Number) -> Entry<'a> {
+        let item = (self.spelling == Spelling::Cbor).then(|| {
+            let mut writer = Writer::default();
+            writer.value(&Scalar::Number(number).typed(None).unwrap_or(Value::Null));
+            Cow::Owned(writer.into_bytes())
+        });
+        Entry { scalar: Scalar::Number(number), item, ..Entry::default() }
+    }
 }
 
 impl Bases<'_> {
     fn path(&mut self, name: &str, scope: &Scope<'_>) -> Result<Path, String> {
+        // A long base name costs little as it stands, but much with each record that it is the name of.
+        if self.name.len() + name.len() > MAX_NAME {
+            return Err(format!("a name of more than {MAX_NAME} bytes"));
+        }
         let name = match (&*self.name, name) {
             ("", "") => return Ok(scope.path),
             ("", name) | (name, "") => name,
@@ -126,10 +144,14 @@ impl Bases<'_> {
                 &self.joined
             }
         };
-        let below =
-            name.strip_prefix(scope.alternate_path).filter(|rest| rest.is_empty() || rest.starts_with('/'));
+        let below = name.strip_prefix(prefix(scope)).filter(|rest| rest.is_empty() || rest.starts_with('/'));
         below.unwrap_or(name).parse().map_err(|error| format!("{error}"))
     }
+}
+
+/// The alternate path as names begin with it; nothing if there is none.
+fn prefix<'s>(scope: &Scope<'s>) -> &'s str {
+    scope.alternate_path.trim_end_matches('/')
 }
 
 /// Milliseconds since 1970 of a time that is absolute.
@@ -140,162 +162,73 @@ fn absolute(seconds: f64) -> Option<i64> {
     i64_of_float((seconds * 1000.0).round())
 }
 
-/// A number as the type of its resource.
-fn number(number: Number, kind: Option<Kind>) -> Value<'static> {
-    let natural = match number {
-        Number::Signed(number) => Value::Integer(number),
-        Number::Unsigned(number) => Value::Unsigned(number),
-        Number::Float(number) => Value::Float(number),
-    };
-    let fitted = match kind {
-        None => return natural,
-        // What is above the range of integers is still one.
-        Some(Kind::Integer) => match number.signed() {
-            Some(number) => Some(Value::Integer(number)),
-            None => number.unsigned().map(Value::Unsigned),
-        },
-        Some(Kind::Unsigned) => number.unsigned().map(Value::Unsigned),
-        Some(Kind::Time) => number.signed().map(Value::Time),
-        Some(Kind::Float) => Some(Value::Float(number.float())),
-        Some(Kind::Boolean) => match number {
-            Number::Signed(0) => Some(Value::Boolean(false)),
-            Number::Signed(1) => Some(Value::Boolean(true)),
-            _ => None,
-        },
-        Some(_) => None,
-    };
-    fitted.unwrap_or_else(|| Value::Text(Cow::Owned(number.to_string())))
-}
-
-/// Anything but a number as the type of its resource, else as the type of the field that it stands in.
-fn scalar(field: Field, value: Scalar<'_>, kind: Option<Kind>) -> Value<'_> {
-    let text = match value {
-        Scalar::Null => return Value::Null,
-        Scalar::Number(value) => return number(value, kind),
-        Scalar::Boolean(flag) => {
-            return match kind {
-                None | Some(Kind::Boolean) => Value::Boolean(flag),
-                Some(_) => Value::Text(Cow::Borrowed(if flag { "true" } else { "false" })),
-            };
-        }
-        Scalar::Text(text) => text,
-    };
-    let fitted = match (kind, field) {
-        (None | Some(Kind::Opaque), Field::Opaque) => {
-            BASE64.decode(flat(&text).as_bytes()).ok().map(|bytes| Value::Opaque(Cow::Owned(bytes)))
-        }
-        (None, Field::ObjectLink) | (Some(Kind::ObjectLink), _) => text.parse().ok().map(Value::ObjectLink),
-        (Some(Kind::CoreLink), Field::Plain) => return Value::CoreLink(text),
-        _ => None,
-    };
-    fitted.unwrap_or(Value::Text(text))
-}
-
-/// base64 in the alphabet for URLs: some clients use the standard one.
-fn flat(text: &str) -> Cow<'_, str> {
-    if text.contains(['+', '/']) {
-        return Cow::Owned(text.replace('+', "-").replace('/', "_"));
-    }
-    Cow::Borrowed(text)
-}
-
-/// The place and the reason of an error, out of line and column.
-fn malformed(payload: &[u8], error: &serde_json::Error) -> Error {
-    let lines = payload.split_inclusive(|&byte| byte == b'\n');
-    let before: usize = lines.take(error.line().saturating_sub(1)).map(<[u8]>::len).sum();
-    let text = error.to_string();
-    let place = format!(" at line {} column {}", error.line(), error.column());
-    Error::Malformed {
-        format: NAME,
-        offset: (before + error.column().saturating_sub(1)).min(payload.len()),
-        reason: text.strip_suffix(&place).unwrap_or(&text).to_owned(),
-    }
-}
-
-/// The pack of samples. The request path is the base name, and names are relative to it.
-pub(super) fn encode(scope: &Scope<'_>, samples: &[Sample<'_>]) -> Result<Vec<u8>, Error> {
+/// The pack of samples. The request path is the base name, and names are relative to it. No value is a name alone, but
+/// null in SenML-ETCH, where it removes what it names (RFC 8790 section 3.2).
+pub(super) fn encode(format: u16, scope: &Scope<'_>, samples: &[Sample<'_>]) -> Result<Vec<u8>, Error> {
+    let spelling = Spelling::of(format);
+    let unfit =
+        |sample: &Sample<'_>, reason| Error::Unfit { format: spelling.name(), path: sample.path, reason };
     if let Some(stray) = samples.iter().find(|sample| !sample.path.starts_with(&scope.path)) {
         return Err(unfit(stray, "it is not below the path of the request"));
     }
+    let is_early = |sample: &&Sample<'_>| sample.taken.is_some_and(|taken| absolute_seconds(taken).is_none());
+    if let Some(early) = samples.iter().find(is_early) {
+        return Err(unfit(early, "a time before July 1978 reads as a relative one"));
+    }
+    let is_etch = matches!(format, SENML_ETCH_JSON | SENML_ETCH_CBOR);
     let is_all_below = samples.iter().all(|sample| sample.path != scope.path);
     let has_base = scope.path.depth() > 0 && (is_all_below || samples.len() == 1);
-    let mut json = String::from("[");
-    for (index, sample) in samples.iter().enumerate() {
-        json.push_str(if index == 0 { "{" } else { ",{" });
-        write_name(scope, sample, has_base, index == 0, &mut json);
-        write_time(sample, &mut json)?;
-        write_value(scope, sample, &mut json)?;
-        json.push('}');
+    let records = samples.iter().enumerate().map(|(index, sample)| {
+        let value = Some(fit(scope, sample)).filter(|value| is_etch || *value != Value::Null);
+        let (base_name, name) = names(scope, sample, has_base, index == 0);
+        Outgoing { path: sample.path, base_name, name, taken: sample.taken, value }
+    });
+    match spelling {
+        Spelling::Json => json::encode(records),
+        Spelling::Cbor => Ok(cbor::encode(records)),
     }
-    json.push(']');
-    Ok(json.into_bytes())
 }
 
-/// The name fields, of which there is always at least one.
-fn write_name(scope: &Scope<'_>, sample: &Sample<'_>, has_base: bool, is_first: bool, json: &mut String) {
+/// A record to be written, with at least one of the names.
+struct Outgoing<'v> {
+    path: Path,
+    base_name: Option<String>,
+    name: Option<String>,
+    /// Milliseconds since 1970.
+    taken: Option<i64>,
+    value: Option<Value<'v>>,
+}
+
+/// The base name and the name of a sample.
+fn names(
+    scope: &Scope<'_>,
+    sample: &Sample<'_>,
+    has_base: bool,
+    is_first: bool,
+) -> (Option<String>, Option<String>) {
+    let (prefix, path) = (prefix(scope), scope.path);
     if !has_base {
-        json.push_str(&format!("\"n\":\"{}\"", sample.path));
-        return;
+        return (None, Some(format!("{prefix}{}", sample.path)));
     }
-    if sample.path == scope.path {
+    if sample.path == path {
+        let name = Some(format!("{prefix}{path}"));
         // A name is needed where there is no value: nothing but base fields would be no entry.
-        let field = if sample.value == Value::Null { "n" } else { "bn" };
-        json.push_str(&format!("\"{field}\":\"{}\"", scope.path));
-        return;
+        return if sample.value == Value::Null { (None, name) } else { (name, None) };
     }
-    if is_first {
-        json.push_str(&format!("\"bn\":\"{}/\",", scope.path));
-    }
-    let relative = &sample.path.ids()[scope.path.depth()..];
-    let relative: Vec<_> = relative.iter().map(u16::to_string).collect();
-    json.push_str(&format!("\"n\":\"{}\"", relative.join("/")));
+    let relative: Vec<_> = sample.path.ids()[path.depth()..].iter().map(u16::to_string).collect();
+    (is_first.then(|| format!("{prefix}{path}/")), Some(relative.join("/")))
 }
 
-fn write_time(sample: &Sample<'_>, json: &mut String) -> Result<(), Error> {
-    let Some(taken) = sample.taken else {
-        return Ok(());
-    };
-    if (taken as f64) < FIRST_ABSOLUTE_TIME * 1000.0 {
-        return Err(unfit(sample, "a time before July 1978 reads as a relative one"));
-    }
-    json.push_str(&format!(",\"t\":{}.{:03}", taken / 1000, taken % 1000));
-    Ok(())
+/// Whole seconds and the milliseconds beyond; none if it would be read as a relative time.
+fn absolute_seconds(taken: i64) -> Option<(i64, i64)> {
+    ((taken as f64) >= FIRST_ABSOLUTE_TIME * 1000.0).then_some((taken / 1000, taken % 1000))
 }
-
-fn write_value(scope: &Scope<'_>, sample: &Sample<'_>, json: &mut String) -> Result<(), Error> {
-    let field = match fit(scope, sample) {
-        Value::Text(text) | Value::CoreLink(text) => format!(",\"vs\":{}", serde_json::Value::from(text)),
-        Value::Integer(number) | Value::Time(number) => format!(",\"v\":{number}"),
-        Value::Unsigned(number) => format!(",\"v\":{number}"),
-        // With a point or an exponent, so that it is a float to a reader without definitions too.
-        Value::Float(number) if number.is_finite() => format!(",\"v\":{number:?}"),
-        Value::Float(_) => return Err(unfit(sample, "JSON has no infinities and no NaN")),
-        Value::Boolean(flag) => format!(",\"vb\":{flag}"),
-        Value::Opaque(bytes) => format!(",\"vd\":\"{}\"", BASE64.encode(bytes)),
-        Value::ObjectLink(link) => format!(",\"vlo\":\"{link}\""),
-        Value::Null => return Ok(()),
-    };
-    json.push_str(&field);
-    Ok(())
-}
-
-fn unfit(sample: &Sample<'_>, reason: &'static str) -> Error {
-    Error::Unfit { format: NAME, path: sample.path, reason }
-}
-
-const NAME: &str = "SenML JSON";
 
 /// Seconds: 2^28 (RFC 8428 4.5.3).
 const FIRST_ABSOLUTE_TIME: f64 = 268_435_456.0;
 
-/// `vd` is base64 for URLs without padding (RFC 8428 4.3); some clients pad it.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &base64::alphabet::URL_SAFE,
-    GeneralPurposeConfig::new()
-        .with_encode_padding(false)
-        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
-        .with_decode_allow_trailing_bits(true),
-);
+/// Bytes of a base name and a name together: more than an alternate path and a path need.
+const MAX_NAME: usize = 4096;
 
 #[cfg(test)]
 mod tests;

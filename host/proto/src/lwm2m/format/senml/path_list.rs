@@ -3,8 +3,7 @@
 
 use std::borrow::Cow;
 
-use minicbor::Encoder;
-
+use super::super::cbor::Writer;
 use super::super::{Error, SENML_CBOR, SENML_ETCH_CBOR, SENML_ETCH_JSON, SENML_JSON};
 use crate::lwm2m::path::Path;
 
@@ -24,16 +23,14 @@ fn json(prefix: &str, paths: &[Path]) -> Vec<u8> {
 }
 
 fn cbor(prefix: &str, paths: &[Path]) -> Vec<u8> {
-    let mut cbor = Encoder::new(Vec::new());
-    let result = (|| {
-        cbor.array(paths.len() as u64)?;
-        for path in paths {
-            cbor.map(1)?.u8(NAME)?.str(&name(prefix, *path))?;
-        }
-        Ok::<_, minicbor::encode::Error<std::convert::Infallible>>(())
-    })();
-    result.expect("a vector takes everything");
-    cbor.into_writer()
+    let mut writer = Writer::default();
+    writer.array(paths.len());
+    for path in paths {
+        writer.map(1);
+        writer.integer(NAME);
+        writer.text(&name(prefix, *path));
+    }
+    writer.into_bytes()
 }
 
 /// The whole path, as names in a composite are.
@@ -45,4 +42,4 @@ fn name(prefix: &str, path: Path) -> Cow<'_, str> {
 }
 
 /// The label of `n` (RFC 8428 table 4).
-const NAME: u8 = 0;
+const NAME: i64 = 0;
