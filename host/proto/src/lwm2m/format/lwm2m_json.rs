@@ -1,7 +1,7 @@
 //! LwM2M JSON, the JSON of LwM2M 1.0 (core 1.0.2 section 6.4.4): one object with a base name, a base time and the
 //! entries. SenML JSON took its place in 1.1.
 //!
-//! Numbers, texts and booleans are typed as in [`senml_json`](super::senml_json), whose parser of JSON this is, too.
+//! Numbers, texts and booleans are typed as in SenML JSON, with whose parser of JSON it is read.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,8 +12,8 @@ use serde::de::{
     self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
 
-use super::senml_json::record::{Field, Number, Scalar, Text};
-use super::senml_json::{malformed, put, put_ids, put_text, scalar};
+use super::scalar::{Number, Scalar};
+use super::senml::json::{Text, malformed, opaque, put, put_text};
 use super::{Error, MAX_SAMPLES, Scope, fit, i64_of_float};
 use crate::lwm2m::path::{Path, PathError};
 use crate::lwm2m::value::{Kind, Sample, Value};
@@ -255,12 +255,16 @@ fn numeric(value: Scalar<'_>) -> Scalar<'_> {
 
 /// The value as the type of its resource, else as that of the member that it stands in.
 fn typed(member: Member, value: Scalar<'_>, kind: Option<Kind>) -> Value<'_> {
-    match member {
-        Member::Number => scalar(Field::Plain, numeric(value), kind),
-        Member::Text if kind == Some(Kind::Opaque) => scalar(Field::Opaque, value, kind),
-        Member::Text | Member::Boolean => scalar(Field::Plain, value, kind),
-        Member::ObjectLink => scalar(Field::ObjectLink, value, kind),
-    }
+    let value = match (member, value) {
+        (Member::Number, value) => numeric(value),
+        (Member::Text, Scalar::Text(text)) if kind == Some(Kind::Opaque) => return opaque(text, kind),
+        (Member::ObjectLink, Scalar::Text(text)) if kind.is_none() => match text.parse() {
+            Ok(link) => return Value::ObjectLink(link),
+            Err(_) => Scalar::Text(text),
+        },
+        (_, value) => value,
+    };
+    value.typed(kind).unwrap_or_else(|value| value.untyped(None))
 }
 
 /// Milliseconds since 1970 of a time that is absolute.
@@ -280,7 +284,7 @@ struct Names<'s> {
 
 impl<'s> Names<'s> {
     fn new(scope: &Scope<'s>, base_name: &'s str) -> Self {
-        let alternate_path = scope.alternate_path;
+        let alternate_path = scope.alternate_path.trim_end_matches('/');
         let base = whole(base_name, alternate_path).parse();
         Self { request: scope.path, alternate_path, base_name, base }
     }
@@ -345,7 +349,9 @@ pub(super) fn encode(scope: &Scope<'_>, samples: &[Sample<'_>]) -> Result<Vec<u8
             return Err(unfit(sample, "it is not below the path of the request"));
         }
         put(&mut json, format_args!("{}{{\"n\":\"", if index == 0 { "" } else { "," }));
-        put_ids(&mut json, &sample.path.ids()[base.depth()..]);
+        for (level, id) in sample.path.ids()[base.depth()..].iter().enumerate() {
+            put(&mut json, format_args!("{}{id}", if level == 0 { "" } else { "/" }));
+        }
         json.push(b'"');
         write_time(sample, &mut json)?;
         write_value(scope, sample, &mut json)?;

@@ -8,20 +8,27 @@
 //! | text | none, 0, 1541 | [`text`] |
 //! | opaque | 42, 1544 | [`opaque`] |
 //! | TLV | 11542, 1542 | [`tlv`] |
-//! | SenML JSON | 110, 320 | [`senml_json`] |
+//! | CBOR | 60 | [`cbor`] |
+//! | SenML, SenML-ETCH in JSON | 110, 320 | [`senml`] |
+//! | SenML, SenML-ETCH in CBOR | 112, 322 | [`senml`] |
+//! | LwM2M CBOR | 11544 | [`lwm2m_cbor`] |
 //! | LwM2M JSON | 11543, 1543 | [`lwm2m_json`] |
 //! | link-format | 40 | [`link`]; it holds links, not values, so `decode` refuses it |
 //!
 //! The rule for values: samples are in document order, one for each leaf value. A value is typed by the definition
 //! of its resource. One that does not fit its definition, or that has no definition in a format that does not
 //! describe itself, stays as it is on the wire: [`Value::Text`] from a text format, [`Value::Opaque`] from a binary
-//! one. [`Sample::kind`] says what the definition wanted. So nothing is lost for want of a definition, and one odd
+//! one; but what is text in CBOR stays text. [`Sample::kind`] says what the definition wanted. So nothing is lost for want of a definition, and one odd
 //! value does not cost the others.
 
+pub mod cbor;
+mod date;
 pub mod link;
+pub mod lwm2m_cbor;
 pub mod lwm2m_json;
 pub mod opaque;
-pub mod senml_json;
+mod scalar;
+pub mod senml;
 pub mod text;
 pub mod tlv;
 
@@ -57,7 +64,7 @@ pub struct Scope<'d> {
     /// Types of resources.
     pub definitions: &'d dyn Definitions,
     /// The alternate path of the client's registration, such as `/lwm2m`; `/` if it has none. Formats that carry
-    /// whole paths (SenML) leave it away when reading.
+    /// whole paths (SenML) leave it away when reading, and have it when writing.
     pub alternate_path: &'d str,
 }
 
@@ -118,8 +125,12 @@ pub fn decode_into<'a>(
             Ok(())
         }
         TLV | OLD_TLV => tlv::decode(scope, payload, samples),
-        SENML_JSON | SENML_ETCH_JSON => senml_json::decode(scope, payload, samples),
+        CBOR => cbor::decode(scope, payload, samples),
+        LWM2M_CBOR => lwm2m_cbor::decode(scope, payload, samples),
         LWM2M_JSON | OLD_JSON => lwm2m_json::decode(scope, payload, samples),
+        format @ (SENML_JSON | SENML_CBOR | SENML_ETCH_JSON | SENML_ETCH_CBOR) => {
+            senml::decode(format, scope, payload, samples)
+        }
         format => Err(Error::Unsupported { format }),
     };
     if result.is_err() {
@@ -140,14 +151,52 @@ pub fn encode(
     samples: &[Sample<'_>],
     definitions: &dyn Definitions,
 ) -> Result<Vec<u8>, Error> {
-    let scope = Scope::new(path, definitions);
+    encode_in(format, &Scope::new(path, definitions), samples)
+}
+
+/// As [`encode`], for a client that may have an alternate path: names in SenML begin with it.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_in(format: u16, scope: &Scope<'_>, samples: &[Sample<'_>]) -> Result<Vec<u8>, Error> {
     match format {
-        TEXT | OLD_TEXT => text::encode(&scope, samples),
-        OPAQUE | OLD_OPAQUE => opaque::encode(&scope, samples),
-        TLV | OLD_TLV => tlv::encode(&scope, samples),
-        SENML_JSON | SENML_ETCH_JSON => senml_json::encode(&scope, samples),
-        LWM2M_JSON | OLD_JSON => lwm2m_json::encode(&scope, samples),
+        TEXT | OLD_TEXT => text::encode(scope, samples),
+        OPAQUE | OLD_OPAQUE => opaque::encode(scope, samples),
+        TLV | OLD_TLV => tlv::encode(scope, samples),
+        CBOR => cbor::encode(scope, samples),
+        LWM2M_CBOR => lwm2m_cbor::encode(scope, samples),
+        LWM2M_JSON | OLD_JSON => lwm2m_json::encode(scope, samples),
+        SENML_JSON | SENML_CBOR | SENML_ETCH_JSON | SENML_ETCH_CBOR => senml::encode(format, scope, samples),
         format => Err(Error::Unsupported { format }),
+    }
+}
+
+/// The list of paths that a composite read or observation is for, in one of the four SenML formats. Each path stands
+/// below `prefix`, the client's alternate path; `/` and nothing at all mean none.
+///
+/// # Errors
+/// If the format is not SenML.
+pub fn encode_paths(format: u16, prefix: &str, paths: &[Path]) -> Result<Vec<u8>, Error> {
+    senml::encode_paths(format, prefix, paths)
+}
+
+/// Read what [`encode_paths`] writes: the names of a pack, without their times.
+///
+/// # Errors
+/// If the format is not SenML, the payload breaks its syntax, or there is a value in it.
+pub fn decode_paths(format: u16, prefix: &str, payload: &[u8]) -> Result<Vec<Path>, Error> {
+    if !matches!(format, SENML_JSON | SENML_CBOR | SENML_ETCH_JSON | SENML_ETCH_CBOR) {
+        return Err(Error::Unsupported { format });
+    }
+    let alternate_path = if prefix.is_empty() { "/" } else { prefix };
+    let scope = Scope { alternate_path, ..Scope::new(Path::root(), &()) };
+    let mut samples = Vec::new();
+    decode_into(Some(format), &scope, payload, &mut samples)?;
+    match samples.iter().find(|sample| sample.value != Value::Null) {
+        Some(Sample { path, .. }) => {
+            Err(Error::Unfit { format: "a list of paths", path: *path, reason: "there is a value with it" })
+        }
+        None => Ok(samples.iter().map(|sample| sample.path).collect()),
     }
 }
 
@@ -288,3 +337,6 @@ pub const LWM2M_JSON: u16 = 11543;
 pub const LWM2M_CBOR: u16 = 11544;
 /// How many values one payload may hold: the vector of their samples then stays near one mebibyte.
 pub const MAX_SAMPLES: usize = 16_384;
+
+#[cfg(test)]
+mod fixture;
