@@ -336,14 +336,21 @@ fn place(payload: &[u8], name: &str) -> usize {
 }
 
 /// The document of samples at or below the request path. The base name is the object instance of the request path, or
-/// what it has of one, with a slash at its end; so every entry has a name. Times are written without a base time.
+/// what it has of one, after the alternate path and with a slash at its end; so every entry has a name. Times are
+/// written without a base time.
 ///
 /// Opaque values are base64 in `sv`, which a reader without the definition takes for a text.
 pub(super) fn encode(scope: &Scope<'_>, samples: &[Sample<'_>]) -> Result<Vec<u8>, Error> {
     let base = scope.path.truncated(2);
+    let prefix = scope.alternate_path.trim_end_matches('/');
     let slash = if base.depth() == 0 { "" } else { "/" };
     let mut json = Vec::with_capacity(32 + samples.len() * USUAL_ENTRY);
-    put(&mut json, format_args!("{{\"bn\":\"{base}{slash}\",\"e\":["));
+    json.extend_from_slice(b"{\"bn\":");
+    match prefix {
+        "" => put(&mut json, format_args!("\"{base}{slash}\"")),
+        prefix => put_text(&mut json, &format!("{prefix}{base}{slash}")),
+    }
+    json.extend_from_slice(b",\"e\":[");
     for (index, sample) in samples.iter().enumerate() {
         if !sample.path.starts_with(&scope.path) {
             return Err(unfit(sample, "it is not below the path of the request"));
