@@ -4,4 +4,6 @@
 #[path = "../lwm2m_json_body.rs"]
 mod body;
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| body::run(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| {
+    body::run(input);
+});

@@ -1,11 +1,10 @@
 //! LwM2M JSON, the JSON of LwM2M 1.0 (core 1.0.2 section 6.4.4): one object with a base name, a base time and the
 //! entries. SenML JSON took its place in 1.1.
 //!
-//! Numbers, texts and booleans are typed as in [`senml_json`](super::senml_json), whose parser of JSON this is, too.
+//! Numbers, texts and booleans are typed as in SenML JSON, with whose parser of JSON it is read.
 
 use std::borrow::Cow;
 use std::fmt;
-use std::io::Write;
 
 use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -13,8 +12,8 @@ use serde::de::{
     self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
 
-use super::senml_json::record::{Field, Number, Scalar, Text};
-use super::senml_json::{malformed, scalar};
+use super::scalar::{Number, Scalar};
+use super::senml::json::{Text, malformed, opaque, put, put_text};
 use super::{Error, MAX_SAMPLES, Scope, fit, i64_of_float};
 use crate::lwm2m::path::{Path, PathError};
 use crate::lwm2m::value::{Kind, Sample, Value};
@@ -48,7 +47,8 @@ pub(super) fn decode<'a>(
 ) -> Result<(), Error> {
     let mut too_many = false;
     let mut json = serde_json::Deserializer::from_slice(payload);
-    let document = DocumentSeed { too_many: &mut too_many }.deserialize(&mut json);
+    let expected = (payload.len() / SMALLEST_USUAL_ENTRY).min(64);
+    let document = DocumentSeed { expected, too_many: &mut too_many }.deserialize(&mut json);
     let document = document.and_then(|document| json.end().map(|()| document));
     let document = document.map_err(|error| match too_many {
         true => Error::TooMany { format: NAME, limit: MAX_SAMPLES },
@@ -102,6 +102,8 @@ enum Member {
 }
 
 struct DocumentSeed<'p> {
+    /// A guess at the number of entries.
+    expected: usize,
     too_many: &'p mut bool,
 }
 
@@ -130,6 +132,7 @@ impl<'a> Visitor<'a> for DocumentSeed<'_> {
                 "e" if has_entries => return Err(twice("e")),
                 "e" => {
                     has_entries = true;
+                    document.entries.reserve(self.expected);
                     let seed = EntriesSeed { entries: &mut document.entries, too_many: self.too_many };
                     members.next_value_seed(seed)?;
                 }
@@ -252,12 +255,16 @@ fn numeric(value: Scalar<'_>) -> Scalar<'_> {
 
 /// The value as the type of its resource, else as that of the member that it stands in.
 fn typed(member: Member, value: Scalar<'_>, kind: Option<Kind>) -> Value<'_> {
-    match member {
-        Member::Number => scalar(Field::Plain, numeric(value), kind),
-        Member::Text if kind == Some(Kind::Opaque) => scalar(Field::Opaque, value, kind),
-        Member::Text | Member::Boolean => scalar(Field::Plain, value, kind),
-        Member::ObjectLink => scalar(Field::ObjectLink, value, kind),
-    }
+    let value = match (member, value) {
+        (Member::Number, value) => numeric(value),
+        (Member::Text, Scalar::Text(text)) if kind == Some(Kind::Opaque) => return opaque(text, kind),
+        (Member::ObjectLink, Scalar::Text(text)) if kind.is_none() => match text.parse() {
+            Ok(link) => return Value::ObjectLink(link),
+            Err(_) => Scalar::Text(text),
+        },
+        (_, value) => value,
+    };
+    value.typed(kind).unwrap_or_else(|value| value.untyped(None))
 }
 
 /// Milliseconds since 1970 of a time that is absolute.
@@ -277,7 +284,7 @@ struct Names<'s> {
 
 impl<'s> Names<'s> {
     fn new(scope: &Scope<'s>, base_name: &'s str) -> Self {
-        let alternate_path = scope.alternate_path;
+        let alternate_path = scope.alternate_path.trim_end_matches('/');
         let base = whole(base_name, alternate_path).parse();
         Self { request: scope.path, alternate_path, base_name, base }
     }
@@ -329,14 +336,21 @@ fn place(payload: &[u8], name: &str) -> usize {
 }
 
 /// The document of samples at or below the request path. The base name is the object instance of the request path, or
-/// what it has of one, with a slash at its end; so every entry has a name. Times are written without a base time.
+/// what it has of one, after the alternate path and with a slash at its end; so every entry has a name. Times are
+/// written without a base time.
 ///
 /// Opaque values are base64 in `sv`, which a reader without the definition takes for a text.
 pub(super) fn encode(scope: &Scope<'_>, samples: &[Sample<'_>]) -> Result<Vec<u8>, Error> {
     let base = scope.path.truncated(2);
+    let prefix = scope.alternate_path.trim_end_matches('/');
     let slash = if base.depth() == 0 { "" } else { "/" };
     let mut json = Vec::with_capacity(32 + samples.len() * USUAL_ENTRY);
-    put(&mut json, format_args!("{{\"bn\":\"{base}{slash}\",\"e\":["));
+    json.extend_from_slice(b"{\"bn\":");
+    match prefix {
+        "" => put(&mut json, format_args!("\"{base}{slash}\"")),
+        prefix => put_text(&mut json, &format!("{prefix}{base}{slash}")),
+    }
+    json.extend_from_slice(b",\"e\":[");
     for (index, sample) in samples.iter().enumerate() {
         if !sample.path.starts_with(&scope.path) {
             return Err(unfit(sample, "it is not below the path of the request"));
@@ -373,7 +387,7 @@ fn write_value(scope: &Scope<'_>, sample: &Sample<'_>, json: &mut Vec<u8>) -> Re
     match fit(scope, sample) {
         Value::Text(text) | Value::CoreLink(text) => {
             json.extend_from_slice(b",\"sv\":");
-            serde_json::to_writer(json, &*text).expect("a vector takes everything");
+            put_text(json, &text);
         }
         Value::Integer(number) | Value::Time(number) => put(json, format_args!(",\"v\":{number}")),
         Value::Unsigned(number) => put(json, format_args!(",\"v\":{number}")),
@@ -390,15 +404,14 @@ fn write_value(scope: &Scope<'_>, sample: &Sample<'_>, json: &mut Vec<u8>) -> Re
     Ok(())
 }
 
-fn put(json: &mut Vec<u8>, text: fmt::Arguments<'_>) {
-    json.write_fmt(text).expect("a vector takes everything");
-}
-
 fn unfit(sample: &Sample<'_>, reason: &'static str) -> Error {
     Error::Unfit { format: NAME, path: sample.path, reason }
 }
 
 const NAME: &str = "LwM2M JSON";
+
+/// For the first guess at how many entries there are.
+const SMALLEST_USUAL_ENTRY: usize = 14;
 
 /// For the first guess at how long the document is.
 const USUAL_ENTRY: usize = 32;

@@ -6,24 +6,33 @@
 //! | format | numbers | file |
 //! |---|---|---|
 //! | text | none, 0, 1541 | [`text`] |
-//! | opaque | 42 | [`opaque`] |
+//! | opaque | 42, 1544 | [`opaque`] |
 //! | TLV | 11542, 1542 | [`tlv`] |
-//! | SenML JSON | 110, 320 | [`senml_json`] |
+//! | CBOR | 60 | [`cbor`] |
+//! | SenML, SenML-ETCH in JSON | 110, 320 | [`senml`] |
+//! | SenML, SenML-ETCH in CBOR | 112, 322 | [`senml`] |
+//! | LwM2M CBOR | 11544 | [`lwm2m_cbor`] |
 //! | LwM2M JSON | 11543, 1543 | [`lwm2m_json`] |
 //! | link-format | 40 | [`link`]; it holds links, not values, so `decode` refuses it |
 //!
 //! The rule for values: samples are in document order, one for each leaf value. A value is typed by the definition
 //! of its resource. One that does not fit its definition, or that has no definition in a format that does not
 //! describe itself, stays as it is on the wire: [`Value::Text`] from a text format, [`Value::Opaque`] from a binary
-//! one. [`Sample::kind`] says what the definition wanted. So nothing is lost for want of a definition, and one odd
+//! one; but what is text in CBOR stays text. [`Sample::kind`] says what the definition wanted. So nothing is lost for want of a definition, and one odd
 //! value does not cost the others.
 
+pub mod cbor;
+mod date;
 pub mod link;
+pub mod lwm2m_cbor;
 pub mod lwm2m_json;
 pub mod opaque;
-pub mod senml_json;
+mod scalar;
+pub mod senml;
 pub mod text;
 pub mod tlv;
+
+use std::borrow::Cow;
 
 use super::path::Path;
 use super::value::{Kind, Sample, Value};
@@ -55,7 +64,7 @@ pub struct Scope<'d> {
     /// Types of resources.
     pub definitions: &'d dyn Definitions,
     /// The alternate path of the client's registration, such as `/lwm2m`; `/` if it has none. Formats that carry
-    /// whole paths (SenML) leave it away when reading.
+    /// whole paths (SenML) leave it away when reading, and have it when writing.
     pub alternate_path: &'d str,
 }
 
@@ -111,13 +120,17 @@ pub fn decode_into<'a>(
             text::decode(scope, payload, samples);
             Ok(())
         }
-        OPAQUE => {
+        OPAQUE | OLD_OPAQUE => {
             opaque::decode(scope, payload, samples);
             Ok(())
         }
         TLV | OLD_TLV => tlv::decode(scope, payload, samples),
-        SENML_JSON | SENML_ETCH_JSON => senml_json::decode(scope, payload, samples),
+        CBOR => cbor::decode(scope, payload, samples),
+        LWM2M_CBOR => lwm2m_cbor::decode(scope, payload, samples),
         LWM2M_JSON | OLD_JSON => lwm2m_json::decode(scope, payload, samples),
+        format @ (SENML_JSON | SENML_CBOR | SENML_ETCH_JSON | SENML_ETCH_CBOR) => {
+            senml::decode(format, scope, payload, samples)
+        }
         format => Err(Error::Unsupported { format }),
     };
     if result.is_err() {
@@ -138,13 +151,22 @@ pub fn encode(
     samples: &[Sample<'_>],
     definitions: &dyn Definitions,
 ) -> Result<Vec<u8>, Error> {
-    let scope = Scope::new(path, definitions);
+    encode_in(format, &Scope::new(path, definitions), samples)
+}
+
+/// As [`encode`], for a client that may have an alternate path: names in SenML begin with it.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_in(format: u16, scope: &Scope<'_>, samples: &[Sample<'_>]) -> Result<Vec<u8>, Error> {
     match format {
-        TEXT | OLD_TEXT => text::encode(&scope, samples),
-        OPAQUE => opaque::encode(&scope, samples),
-        TLV | OLD_TLV => tlv::encode(&scope, samples),
-        SENML_JSON | SENML_ETCH_JSON => senml_json::encode(&scope, samples),
-        LWM2M_JSON | OLD_JSON => lwm2m_json::encode(&scope, samples),
+        TEXT | OLD_TEXT => text::encode(scope, samples),
+        OPAQUE | OLD_OPAQUE => opaque::encode(scope, samples),
+        TLV | OLD_TLV => tlv::encode(scope, samples),
+        CBOR => cbor::encode(scope, samples),
+        LWM2M_CBOR => lwm2m_cbor::encode(scope, samples),
+        LWM2M_JSON | OLD_JSON => lwm2m_json::encode(scope, samples),
+        SENML_JSON | SENML_CBOR | SENML_ETCH_JSON | SENML_ETCH_CBOR => senml::encode(format, scope, samples),
         format => Err(Error::Unsupported { format }),
     }
 }
@@ -153,6 +175,35 @@ pub fn encode(
 pub fn is_readable(format: Option<u16>) -> bool {
     let scope = Scope::new(Path::root(), &());
     !matches!(decode_into(format, &scope, b"", &mut Vec::new()), Err(Error::Unsupported { .. }))
+}
+
+/// The list of paths that a composite read or observation is for, in one of the four SenML formats. Each path stands
+/// below `prefix`, the client's alternate path; `/` and nothing at all mean none.
+///
+/// # Errors
+/// If the format is not SenML.
+pub fn encode_paths(format: u16, prefix: &str, paths: &[Path]) -> Result<Vec<u8>, Error> {
+    senml::encode_paths(format, prefix, paths)
+}
+
+/// Read what [`encode_paths`] writes: the names of a pack, without their times.
+///
+/// # Errors
+/// If the format is not SenML, the payload breaks its syntax, or there is a value in it.
+pub fn decode_paths(format: u16, prefix: &str, payload: &[u8]) -> Result<Vec<Path>, Error> {
+    if !matches!(format, SENML_JSON | SENML_CBOR | SENML_ETCH_JSON | SENML_ETCH_CBOR) {
+        return Err(Error::Unsupported { format });
+    }
+    let alternate_path = if prefix.is_empty() { "/" } else { prefix };
+    let scope = Scope { alternate_path, ..Scope::new(Path::root(), &()) };
+    let mut samples = Vec::new();
+    decode_into(Some(format), &scope, payload, &mut samples)?;
+    match samples.iter().find(|sample| sample.value != Value::Null) {
+        Some(Sample { path, .. }) => {
+            Err(Error::Unfit { format: "a list of paths", path: *path, reason: "there is a value with it" })
+        }
+        None => Ok(samples.iter().map(|sample| sample.path).collect()),
+    }
 }
 
 /// Why a payload cannot be read or written.
@@ -210,8 +261,8 @@ fn only<'s, 'v>(
 }
 
 /// The value in the type that the resource is defined with, where a number can be said in it without loss; else as it
-/// is.
-fn fit<'v>(scope: &Scope<'_>, sample: &Sample<'v>) -> Value<'v> {
+/// is. Borrows from the sample.
+fn fit<'s>(scope: &Scope<'_>, sample: &'s Sample<'_>) -> Value<'s> {
     let value = &sample.value;
     let fitted = match (scope.kind(sample.path).or(sample.kind), value) {
         (Some(Kind::Float), Value::Integer(number) | Value::Time(number)) => {
@@ -227,7 +278,12 @@ fn fit<'v>(scope: &Scope<'_>, sample: &Sample<'v>) -> Value<'v> {
         (Some(Kind::Time), Value::Integer(number)) => Some(Value::Time(*number)),
         _ => None,
     };
-    fitted.unwrap_or_else(|| value.clone())
+    fitted.unwrap_or_else(|| match value {
+        Value::Text(text) => Value::Text(Cow::Borrowed(text)),
+        Value::CoreLink(text) => Value::CoreLink(Cow::Borrowed(text)),
+        Value::Opaque(bytes) => Value::Opaque(Cow::Borrowed(bytes)),
+        other => other.clone(),
+    })
 }
 
 /// The float of the same value, if there is one.
@@ -277,6 +333,8 @@ pub const OLD_TEXT: u16 = 1541;
 pub const OLD_TLV: u16 = 1542;
 /// LwM2M JSON, as clients of drafts before LwM2M 1.0 number it.
 pub const OLD_JSON: u16 = 1543;
+/// Opaque, as clients of drafts before LwM2M 1.0 number it.
+pub const OLD_OPAQUE: u16 = 1544;
 /// application/vnd.oma.lwm2m+tlv.
 pub const TLV: u16 = 11542;
 /// application/vnd.oma.lwm2m+json.
@@ -285,3 +343,6 @@ pub const LWM2M_JSON: u16 = 11543;
 pub const LWM2M_CBOR: u16 = 11544;
 /// How many values one payload may hold: the vector of their samples then stays near one mebibyte.
 pub const MAX_SAMPLES: usize = 16_384;
+
+#[cfg(test)]
+mod fixture;

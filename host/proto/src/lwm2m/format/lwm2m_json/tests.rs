@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::super::{Definitions, LWM2M_JSON, OLD_JSON, decode, decode_into, encode};
+use super::super::{Definitions, LWM2M_JSON, OLD_JSON, decode, decode_into, encode, encode_in};
 use super::*;
 use crate::lwm2m::value::ObjectLink;
 
@@ -252,6 +252,22 @@ fn an_alternate_path_is_left_away() {
         let mut samples = Vec::new();
         decode_into(Some(LWM2M_JSON), &scope, json.as_bytes(), &mut samples).expect("well formed");
         assert_eq!(samples[0].path, Path::new([3, 0, 9]), "{json}");
+    }
+}
+
+#[test]
+fn an_alternate_path_is_written() {
+    let samples = [sample("/3/0/9", Value::Integer(1))];
+    for (request, json) in [
+        ("/3/0", r#"{"bn":"/lw\"m2m/3/0/","e":[{"n":"9","v":1}]}"#),
+        ("/", r#"{"bn":"/lw\"m2m/","e":[{"n":"3/0/9","v":1}]}"#),
+    ] {
+        let scope = Scope { path: path(request), definitions: &(), alternate_path: "/lw\"m2m" };
+        let written = encode_in(LWM2M_JSON, &scope, &samples).expect("can be written");
+        assert_eq!(String::from_utf8(written).expect("UTF-8"), json);
+        let mut read = Vec::new();
+        decode_into(Some(LWM2M_JSON), &scope, json.as_bytes(), &mut read).expect("well formed");
+        assert_eq!(read, samples);
     }
 }
 
