@@ -43,7 +43,10 @@ pub(crate) fn choices(operation: &Operation, registration: &Registration) -> Vec
             without_repetition(all.copied().map(Some).collect())
         }
         Operation::WriteComposite { body: Body::Samples(_) } => {
-            composite(registration.version, listed).iter().copied().map(Some).collect()
+            let etch = [format::SENML_ETCH_CBOR, format::SENML_ETCH_JSON];
+            let etch = etch.iter().filter(|format| listed.is_some_and(|listed| listed.contains(format)));
+            let all = composite(registration.version, listed).iter().chain(etch);
+            all.copied().map(Some).collect()
         }
         Operation::Write { path, body: Body::Samples(samples), .. }
         | Operation::Create { path, body: Body::Samples(samples), .. } => {

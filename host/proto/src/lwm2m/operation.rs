@@ -2,7 +2,7 @@
 //!
 //! The types mirror `wit/translator.wit`. The server calls `message`, which is pure.
 
-use super::format::{self, Definitions};
+use super::format::{self, Definitions, Scope};
 use super::model::{Defined, Models};
 use super::path::Path;
 use super::registration::Registration;
@@ -227,7 +227,7 @@ pub(crate) fn message(
     let definitions = &Defined::new(models, registration);
     let to = |code, path: &Path, queries: &[String]| addressed(code, registration, path, queries);
     let write = |code, path: &Path, queries: &[String], body: &Body| {
-        with_body(to(code, path, queries)?, *path, body, format, definitions)
+        with_body(to(code, path, queries)?, *path, body, (format, registration), definitions)
     };
     let composite = |paths: &[Path], accept: Option<u16>| composite(registration, paths, accept);
     match operation {
@@ -331,7 +331,7 @@ fn with_body(
     message: Message,
     path: Path,
     body: &Body,
-    format: Option<u16>,
+    (format, registration): (Option<u16>, &Registration),
     definitions: &dyn Definitions,
 ) -> Result<Message, String> {
     match body {
@@ -344,7 +344,10 @@ fn with_body(
         }
         Body::Samples(samples) => {
             let format = format.unwrap_or(format::TLV);
-            let payload = format::encode(format, path, samples, definitions).map_err(|e| e.to_string())?;
+            // Names are whole paths, so they begin with the alternate path.
+            let scope =
+                Scope { alternate_path: &registration.alternate_path, ..Scope::new(path, definitions) };
+            let payload = format::encode_in(format, &scope, samples).map_err(|e| e.to_string())?;
             Ok(with_format(message, format).with_payload(payload))
         }
     }
@@ -355,12 +358,13 @@ fn composite(registration: &Registration, paths: &[Path], format: Option<u16>) -
     if paths.is_empty() {
         return Err("a composite operation names one path at least".to_owned());
     }
-    let prefix = registration.alternate_path.trim_end_matches('/');
-    let name = |path: &Path| serde_json::json!({ "n": full_name(prefix, *path) });
-    let list = serde_json::Value::Array(paths.iter().map(name).collect());
-    let message = with_format(addressed(Code::FETCH, registration, &Path::root(), &[])?, format::SENML_JSON);
-    let message = with_accept(message, format.or(Some(format::SENML_JSON)));
-    Ok(message.with_payload(list.to_string().into_bytes()))
+    let accept = format.unwrap_or(format::SENML_JSON);
+    // The answer may be wanted in a format that has no lists of paths.
+    let format = if format::is_senml(accept) { accept } else { format::SENML_JSON };
+    let list =
+        format::encode_paths(format, &registration.alternate_path, paths).map_err(|e| e.to_string())?;
+    let message = with_format(addressed(Code::FETCH, registration, &Path::root(), &[])?, format);
+    Ok(with_accept(message, Some(accept)).with_payload(list))
 }
 
 /// iPATCH of the values (core 1.2.1 section 6.3.10).
@@ -370,33 +374,12 @@ fn write_composite(
     format: Option<u16>,
     definitions: &dyn Definitions,
 ) -> Result<Message, String> {
-    let message = addressed(Code::IPATCH, registration, &Path::root(), &[])?;
-    let Body::Samples(samples) = body else {
-        return with_body(message, Path::root(), body, format, definitions);
-    };
-    if samples.is_empty() {
+    if matches!(body, Body::Samples(samples) if samples.is_empty()) {
         return Err("a composite operation names one path at least".to_owned());
     }
-    let payload = format::encode(format::SENML_JSON, Path::root(), samples, definitions)
-        .map_err(|error| error.to_string())?;
-    let payload = match registration.alternate_path.trim_end_matches('/') {
-        "" => payload,
-        prefix => below_prefix(prefix, &payload)?,
-    };
-    Ok(with_format(message, format::SENML_JSON).with_payload(payload))
-}
-
-/// Names in a composite are whole paths, so they begin with the alternate path.
-fn full_name(prefix: &str, path: Path) -> String {
-    if path == Path::root() && !prefix.is_empty() { prefix.to_owned() } else { format!("{prefix}{path}") }
-}
-
-/// A pack of ours, whose names are whole paths, as a client with an alternate path understands it: under a base name
-/// (RFC 8428 section 4.5.1).
-fn below_prefix(prefix: &str, pack: &[u8]) -> Result<Vec<u8>, String> {
-    let prefix = serde_json::Value::from(prefix);
-    let rest = pack.strip_prefix(b"[{").ok_or("the values cannot be put below the alternate path")?;
-    Ok([format!("[{{\"bn\":{prefix},").as_bytes(), rest].concat())
+    let format = format.or(Some(format::SENML_JSON));
+    let message = addressed(Code::IPATCH, registration, &Path::root(), &[])?;
+    with_body(message, Path::root(), body, (format, registration), definitions)
 }
 
 /// Bytes in a Uri-Path or Uri-Query option (RFC 7252 section 5.10).

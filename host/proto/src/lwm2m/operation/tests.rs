@@ -131,6 +131,9 @@ fn values_are_written_in_a_format_that_the_client_takes() {
     assert_eq!(format(&client("1.1", "</>;rt=oma.lwm2m")), Some(11542));
     assert_eq!(format(&client("1.1", r#"</>;rt=oma.lwm2m;ct="110 11542""#)), Some(11542));
     assert_eq!(format(&client("1.1", "</>;rt=oma.lwm2m;ct=110")), Some(110));
+    assert_eq!(format(&client("1.1", "</>;rt=oma.lwm2m;ct=112")), Some(112));
+    assert_eq!(format(&client("1.2", "</>;rt=oma.lwm2m;ct=11544")), Some(11544));
+    assert_eq!(format(&client("1.1", "</>;rt=oma.lwm2m;ct=\"60 40\"")), Some(11542));
     assert_wire(&write, 0x03, b"\xb13\x010\x0214\x12\x2d\x16\xff\xc6\x0e+04:00");
 }
 
@@ -151,7 +154,7 @@ fn composites_name_whole_paths() {
     let read = Operation::ReadComposite { paths: paths.clone(), accept: None };
     assert_wire(&read, 0x05, b"\xc1\x6e\x51\x6e\xff[{\"n\":\"/3/0/9\"},{\"n\":\"/1\"}]");
     let observe = Operation::ObserveComposite { paths, accept: Some(112) };
-    assert_wire(&observe, 0x05, b"\x60\x61\x6e\x51\x70\xff[{\"n\":\"/3/0/9\"},{\"n\":\"/1\"}]");
+    assert_wire(&observe, 0x05, b"\x60\x61\x70\x51\x70\xff\x82\xa1\x00f/3/0/9\xa1\x00b/1");
     let nested = client("1.1", "</l>;rt=oma.lwm2m");
     let read = Operation::ReadComposite { paths: vec![Path::root(), Path::new([3])], accept: None };
     let message = message(&read, None, &nested, &Models::default()).unwrap();
