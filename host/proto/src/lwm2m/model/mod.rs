@@ -148,7 +148,8 @@ pub struct Resource {
     pub units: Cow<'static, str>,
 }
 
-/// What a server may do with a resource.
+/// What a server may do with a resource. The registry has none that is executed and has a value, but its first schema
+/// allows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operations {
     /// Execute.
@@ -157,10 +158,16 @@ pub enum Operations {
     None,
     /// Read.
     R,
+    /// Read and execute.
+    RE,
     /// Read and write.
     RW,
+    /// Read, write and execute.
+    RWE,
     /// Write.
     W,
+    /// Write and execute.
+    WE,
 }
 
 /// The version of an object: major, minor.

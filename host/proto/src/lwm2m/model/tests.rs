@@ -169,6 +169,9 @@ fn every_type_of_the_registry_is_known() {
         ("R", "", None),
         ("E", "", Some(Kind::Executable)),
         ("E", "none", Some(Kind::Executable)),
+        ("RWE", "Integer", Some(Kind::Integer)),
+        ("RE", "", Some(Kind::Executable)),
+        ("WE", "Opaque", Some(Kind::Opaque)),
     ] {
         let definition = one(&xml("", &item("1", operations, text)));
         assert_eq!(definition.resource(1).expect("a resource").kind, kind, "{operations} {text}");
@@ -202,7 +205,7 @@ fn errors_name_the_file_the_line_and_what() {
     let bomb = "<!DOCTYPE x [<!ENTITY a \"aaaa\"><!ENTITY b \"&a;&a;\">]><LWM2M>&b;</LWM2M>";
     for (text, line, reason) in [
         (xml("", &item("1", "R", "Strin")), 6, "`Strin` is none of the types String, Integer"),
-        (xml("", &item("1", "RX", "String")), 6, "`RX` is none of R, W, RW, E and nothing"),
+        (xml("", &item("1", "RX", "String")), 6, "`RX` is none of R, W, RW, E, RE, WE, RWE and nothing"),
         (xml("", &item("65536", "R", "String")), 6, "`ID` of this `Item` is not a number up to 65535"),
         (xml("", &part.replace(" ID=\"1\"", "")), 6, "`ID` of this `Item` is not a number"),
         (xml("", &format!("{part}\n{part}")), 7, "resource 1 is defined twice"),
