@@ -52,7 +52,7 @@ fn a_broken_file_is_named_at_the_start_and_by_the_check() -> Result<()> {
     std::fs::create_dir(folder.path().join("models"))?;
     std::fs::write(folder.path().join("models/good.xml"), &good)?;
     let (code, said) = check(&folder)?;
-    ensure!(code == Some(0) && said.contains("1 definitions in 1 files"), "{code:?} {said}");
+    ensure!(code == Some(0) && said.contains("(files: 1, definitions: 1)"), "{code:?} {said}");
     std::fs::write(folder.path().join("models/wrong.xml"), &wrong)?;
     let (code, said) = check(&folder)?;
     ensure!(code == Some(1), "{code:?} {said}");

@@ -143,10 +143,10 @@ fn summary(config: &Config, models: &Reading) -> String {
         lines.push(format!("route        {} -> {}", route.endpoints, route.translators.join(", ")));
     }
     lines.push(format!(
-        "models       {} definitions in {} files of {}, over the built-in ones",
-        models.definitions,
+        "models       built in, and {} (files: {}, definitions: {})",
+        config.models.directory.display(),
         models.files,
-        config.models.directory.display()
+        models.definitions
     ));
     lines.join("\n")
 }

@@ -240,7 +240,7 @@ impl Default for Registration {
 /// `[models]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Models {
-    /// Folder with OMA object XML, laid over the built-in definitions.
+    /// Folder with OMA object XML, laid over the built-in definitions. It need not exist, and may change at any time.
     pub directory: PathBuf,
 }
 

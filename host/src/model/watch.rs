@@ -65,7 +65,7 @@ pub fn warn(problems: &[String]) {
 }
 
 struct Task {
-    /// None while it reads.
+    /// None while it works.
     reader: Option<Reader>,
     readers: Readers,
     /// The file system has told of something.
@@ -89,17 +89,38 @@ impl Task {
             let occasion = tokio::select! {
                 _ = stop.changed() => return,
                 () = self.asked.notified() => Occasion::Request,
-                () = self.changed.notified() => {
-                    self.settle().await;
-                    Occasion::Change
-                }
+                () = self.changed.notified() => Occasion::Change,
                 // The first comes at once: something may have changed between reading and watching.
                 _ = ticks.tick() => Occasion::Time,
             };
-            if self.read(occasion).await.is_none() {
+            if self.attend(occasion).await.is_none() {
                 return;
             }
         }
+    }
+
+    /// None if the folder cannot be looked at any more.
+    async fn attend(&mut self, occasion: Occasion) -> Option<()> {
+        let changed = Arc::clone(&self.changed);
+        // Watched before it is read, so that nothing is missed in between.
+        let look = move |reader: &mut Reader| {
+            reader.watched.renew(reader.folder.directory(), &changed);
+            reader.folder.has_changed()
+        };
+        if occasion == Occasion::Change {
+            self.settle().await;
+        }
+        let has_changed = self.work(look).await?;
+        match occasion {
+            Occasion::Request => {}
+            _ if !has_changed => return Some(()),
+            Occasion::Change => {}
+            // Someone may be writing right now.
+            Occasion::Time => self.settle().await,
+        }
+        let reading = self.work(|reader| reader.folder.read()).await?;
+        self.pass_on(reading, occasion).await;
+        Some(())
     }
 
     /// Wait until nothing has changed for a moment, but not for ever.
@@ -116,19 +137,20 @@ impl Task {
         }
     }
 
-    async fn read(&mut self, occasion: Occasion) -> Option<()> {
-        let (mut reader, changed) = (self.reader.take()?, Arc::clone(&self.changed));
-        let work = move || {
-            let reading = reader.read(occasion, &changed);
-            (reader, reading)
-        };
-        match tokio::task::spawn_blocking(work).await {
-            Ok((reader, reading)) => {
+    /// Do what may block where it blocks nobody.
+    async fn work<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&mut Reader) -> T + Send + 'static,
+    ) -> Option<T> {
+        let mut reader = self.reader.take()?;
+        let working = tokio::task::spawn_blocking(move || {
+            let outcome = work(&mut reader);
+            (reader, outcome)
+        });
+        match working.await {
+            Ok((reader, outcome)) => {
                 self.reader = Some(reader);
-                if let Some(reading) = reading {
-                    self.pass_on(reading, occasion).await;
-                }
-                Some(())
+                Some(outcome)
             }
             Err(error) => {
                 tracing::error!(%error, "the folder of object definitions is not watched any longer");
@@ -163,18 +185,6 @@ impl Task {
 struct Reader {
     folder: Folder,
     watched: Watched,
-}
-
-impl Reader {
-    /// None if there was no need to read.
-    fn read(&mut self, occasion: Occasion, changed: &Arc<Notify>) -> Option<Reading> {
-        // Before it is read, so that nothing is missed in between.
-        self.watched.renew(self.folder.directory(), changed);
-        if occasion != Occasion::Request && !self.folder.has_changed() {
-            return None;
-        }
-        Some(self.folder.read())
-    }
 }
 
 /// The folder that the file system tells of, if there is one.

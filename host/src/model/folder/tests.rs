@@ -1,3 +1,4 @@
+use std::io::Write as _;
 use std::os::unix::fs::symlink;
 
 use tempfile::TempDir;
@@ -208,4 +209,21 @@ fn what_may_be_another_file_has_changed() {
     assert!(!folder.has_changed());
     std::fs::rename(directory.path().join("b.xml"), directory.path().join("c.xml")).unwrap();
     assert!(folder.has_changed());
+}
+
+#[test]
+fn the_registry_as_a_folder_is_read_without_a_problem() {
+    let shared = std::env::var_os("TIDEGATE_SHARED")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"), PathBuf::from);
+    let registry = shared.join("oma-registry");
+    let mut report = io::stdout();
+    if !registry.is_dir() {
+        let _ = writeln!(report, "skipped: there is no {}", registry.display());
+        return;
+    }
+    let reading = Folder::new(&registry).read();
+    assert!(reading.problems.is_empty(), "{:#?}", reading.problems);
+    assert!(reading.files >= 300 && reading.definitions == reading.files, "{} files", reading.files);
+    assert_eq!(reading.models.kind(10_241, None, 5905), Some(Kind::Text));
+    let _ = writeln!(report, "registry: {} files, {} definitions", reading.files, reading.definitions);
 }

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use super::{Definition, Models};
+use super::{Choice, Models};
 use crate::lwm2m::format::Definitions;
 use crate::lwm2m::registration::Registration;
 use crate::lwm2m::value::Kind;
@@ -14,7 +14,7 @@ pub struct Defined<'a> {
     models: &'a Models,
     registration: &'a Registration,
     /// The object asked for last, with its definition.
-    last: Cell<Option<(u16, Option<&'a Definition>)>>,
+    last: Cell<Option<(u16, Option<Choice<'a>>)>>,
 }
 
 impl<'a> Defined<'a> {
@@ -23,21 +23,21 @@ impl<'a> Defined<'a> {
         Self { models, registration, last: Cell::new(None) }
     }
 
-    /// The definition of an object, in the version that [`Models::definition`] chooses.
-    pub fn definition(&self, object: u16) -> Option<&'a Definition> {
-        if let Some((last, definition)) = self.last.get()
+    fn choice(&self, object: u16) -> Option<Choice<'a>> {
+        if let Some((last, choice)) = self.last.get()
             && last == object
         {
-            return definition;
+            return choice;
         }
-        let definition = self.models.definition(object, self.registration.object_version(object));
-        self.last.set(Some((object, definition)));
-        definition
+        let choice = self.models.choose(object, self.registration.object_version(object));
+        self.last.set(Some((object, choice)));
+        choice
     }
 }
 
+/// As [`Models::kind`] chooses.
 impl Definitions for Defined<'_> {
     fn kind(&self, object: u16, resource: u16) -> Option<Kind> {
-        self.definition(object)?.resource(resource)?.kind
+        self.choice(object)?.resource(resource)?.kind
     }
 }

@@ -27,7 +27,7 @@ pub struct Models {
 
 impl Models {
     /// The OMA's own objects (0 to 28, 500 to 511) and those of the IPSO starter and expansion packs (3200 to 3203, 3300 to
-    /// 3350), each in one version.
+    /// 3350), each in its current version; of a few an earlier major version, too.
     pub fn built_in() -> Self {
         let mut models = Self::default();
         built_in::definitions().for_each(|definition| models.insert(definition));
@@ -56,24 +56,37 @@ impl Models {
     /// The definition of an object in the version (`ver`) that a client has registered, such as `1.1`.
     ///
     /// If there is none of that version, it is the nearest lower one of the same major version, else the nearest higher one
-    /// of it, since a minor version only adds resources; else the nearest lower or higher one of all. A client that gives no
-    /// version has 1.0 (core 1.2.1 section 7.2.2), but many forget to give one: it gets the highest known 1.x, which says of
-    /// the resources of 1.0 the same. So does one that gives a version that cannot be read.
+    /// of it, else the nearest lower or higher one of all. A client that gives no version, or none that can be read, has
+    /// 1.0 (core 1.2.1 section 7.2.2).
     pub fn definition(&self, object: u16, version: Option<&str>) -> Option<&Definition> {
-        let versions = self.objects.get(&object)?;
-        if let [only] = versions.as_slice() {
-            return Some(only);
-        }
-        let version = version.and_then(|version| version.parse().ok()).unwrap_or(UNSTATED);
-        let (lower, higher) = versions.split_at(versions.partition_point(|of| of.version <= version));
-        let (lower, higher) = (lower.last(), higher.first());
-        let is_alike = |of: &&Definition| of.version.0 == version.0;
-        lower.filter(is_alike).or_else(|| higher.filter(is_alike)).or(lower).or(higher)
+        self.choose(object, version).map(|choice| choice.definition)
     }
 
-    /// The type of a resource in the version of its object that [`definition`](Self::definition) names.
+    /// The type of a resource in the version of its object that [`definition`](Self::definition) names. If there is no such
+    /// resource in it, that of another minor version: it only adds resources, and many clients do not say that they have
+    /// them.
     pub fn kind(&self, object: u16, version: Option<&str>, resource: u16) -> Option<Kind> {
-        self.definition(object, version)?.resource(resource)?.kind
+        self.choose(object, version)?.resource(resource)?.kind
+    }
+
+    fn choose(&self, object: u16, version: Option<&str>) -> Option<Choice<'_>> {
+        let versions = self.objects.get(&object)?;
+        if let [definition] = versions.as_slice() {
+            return Some(Choice { definition, lower: &[], higher: &[] });
+        }
+        let version = version.and_then(|version| version.parse().ok()).unwrap_or(Version::INITIAL);
+        let (lower, higher) = versions.split_at(versions.partition_point(|of| of.version <= version));
+        let is_alike = |of: &&Definition| of.version.0 == version.0;
+        let (below, above) = (lower.last(), higher.first());
+        let chosen = below.filter(is_alike).or_else(|| above.filter(is_alike)).or(below).or(above)?.version;
+        let first = versions.partition_point(|of| of.version.0 < chosen.0);
+        let place = versions.partition_point(|of| of.version < chosen);
+        let end = versions.partition_point(|of| of.version.0 <= chosen.0);
+        Some(Choice {
+            definition: versions.get(place)?,
+            lower: versions.get(first..place)?,
+            higher: versions.get(place + 1..end)?,
+        })
     }
 
     /// All definitions, in no particular order.
@@ -86,6 +99,22 @@ impl Models {
 impl Definitions for Models {
     fn kind(&self, object: u16, resource: u16) -> Option<Kind> {
         self.kind(object, None, resource)
+    }
+}
+
+/// The definition of an object for a client.
+#[derive(Clone, Copy, Debug)]
+struct Choice<'a> {
+    definition: &'a Definition,
+    /// Other minor versions, lowest first.
+    lower: &'a [Definition],
+    higher: &'a [Definition],
+}
+
+impl<'a> Choice<'a> {
+    fn resource(&self, id: u16) -> Option<&'a Resource> {
+        let others = || self.higher.iter().chain(self.lower.iter().rev());
+        self.definition.resource(id).or_else(|| others().find_map(|other| other.resource(id)))
     }
 }
 
@@ -148,7 +177,8 @@ pub struct Resource {
     pub units: Cow<'static, str>,
 }
 
-/// What a server may do with a resource.
+/// What a server may do with a resource. The registry has none that is executed and has a value, but its first schema
+/// allows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operations {
     /// Execute.
@@ -157,10 +187,16 @@ pub enum Operations {
     None,
     /// Read.
     R,
+    /// Read and execute.
+    RE,
     /// Read and write.
     RW,
+    /// Read, write and execute.
+    RWE,
     /// Write.
     W,
+    /// Write and execute.
+    WE,
 }
 
 /// The version of an object: major, minor.
@@ -193,9 +229,6 @@ impl std::fmt::Display for Version {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an object version is two numbers with a point between, such as `1.1`")]
 pub struct VersionError;
-
-/// What a client has that gives no version: any 1.x.
-const UNSTATED: Version = Version(1, u16::MAX);
 
 #[cfg(test)]
 mod tests;

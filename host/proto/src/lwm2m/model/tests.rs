@@ -55,6 +55,27 @@ fn the_box_knows_the_device_object() {
     assert_eq!(models.kind(31024, None, 0), None);
 }
 
+/// Devices with the location of IPSO's first pack are many, and give no version.
+#[test]
+fn the_box_knows_earlier_major_versions_whose_resources_are_others() {
+    let models = Models::built_in();
+    assert_eq!(models.kind(3336, None, 5514), Some(Kind::Text));
+    assert_eq!(models.kind(3336, Some("1.0"), 5515), Some(Kind::Text));
+    assert_eq!(models.kind(3336, Some("2.0"), 5514), None);
+    assert_eq!(models.kind(3336, Some("2.0"), 6051), Some(Kind::Float));
+    assert_eq!(models.kind(21, Some("1.1"), 0), Some(Kind::Text));
+    assert_eq!(models.kind(21, Some("2.0"), 0), Some(Kind::Opaque));
+    assert_eq!(models.definition(20, None).map(|of| (of.version, of.multiple)), Some((Version(1, 0), false)));
+    let two: Vec<_> = models.objects.values().filter(|versions| versions.len() > 1).collect();
+    assert_eq!(two.len(), 3);
+    for versions in two {
+        let [earlier, later] = versions.as_slice() else { panic!("{versions:?}") };
+        assert!(earlier.version.0 < later.version.0);
+        let kinds = |of: &Definition| of.resources().iter().map(|of| (of.id, of.kind)).collect::<Vec<_>>();
+        assert!(kinds(earlier) != kinds(later), "{}", earlier.object);
+    }
+}
+
 #[test]
 fn a_definition_is_read() {
     let text =
@@ -91,15 +112,40 @@ fn the_version_of_the_client_chooses() {
         (Some("2.0"), Kind::Time),
         (Some("9.9"), Kind::Time),
         (Some("1.0"), Kind::Text),
-        (Some("new"), Kind::Integer),
-        (None, Kind::Integer),
+        (Some("new"), Kind::Text),
+        (None, Kind::Text),
     ] {
         assert_eq!(models.kind(4000, version, 1), Some(kind), "{version:?}");
     }
-    assert_eq!(Definitions::kind(&models, 4000, 1), Some(Kind::Integer));
+    assert_eq!(Definitions::kind(&models, 4000, 1), Some(Kind::Text));
     models.insert(of_version("1.3", "Opaque"));
     assert_eq!(models.kind(4000, Some("1.3"), 1), Some(Kind::Opaque));
     assert_eq!(models.iter().count(), 3);
+    models.insert(of_version("1.0", "Corelnk"));
+    assert_eq!(models.kind(4000, None, 1), Some(Kind::CoreLink), "no version is 1.0");
+}
+
+/// Clients often have more than the version says that they give, or than 1.0 if they give none.
+#[test]
+fn a_resource_that_a_version_lacks_is_that_of_another_minor_version() {
+    let with =
+        |version: &str, items: &str| one(&xml(&format!("<ObjectVersion>{version}</ObjectVersion>"), items));
+    let mut models = Models::default();
+    models.insert(with("0.9", &item("7", "R", "String")));
+    models.insert(with("1.0", &item("1", "R", "String")));
+    models.insert(with("1.1", &(item("1", "R", "Integer") + &item("2", "R", "Time"))));
+    models.insert(with("1.2", &(item("2", "R", "Float") + &item("3", "R", "Float"))));
+    models.insert(with("2.0", &(item("3", "R", "Opaque") + &item("9", "R", "Opaque"))));
+    for (version, kinds) in [
+        (None, [Some(Kind::Text), Some(Kind::Time), Some(Kind::Float), None]),
+        (Some("1.1"), [Some(Kind::Integer), Some(Kind::Time), Some(Kind::Float), None]),
+        (Some("1.9"), [Some(Kind::Integer), Some(Kind::Float), Some(Kind::Float), None]),
+        (Some("2.0"), [None, None, Some(Kind::Opaque), Some(Kind::Opaque)]),
+        (Some("3.0"), [None, None, Some(Kind::Opaque), Some(Kind::Opaque)]),
+    ] {
+        assert_eq!([1, 2, 3, 9].map(|id| models.kind(4000, version, id)), kinds, "{version:?}");
+        assert_eq!(models.kind(4000, version, 7), None, "{version:?}: another major version");
+    }
 }
 
 /// A minor version is no reason to read what another major version means.
@@ -137,8 +183,9 @@ fn a_client_has_its_objects_in_the_versions_it_registered() {
         ("</4000/0>;ver=1.1,</4000/1>", Kind::Text),
         ("</4000/0>,</4000/1>;ver=\"2.0\"", Kind::Time),
         ("</4000>;ver=2.0", Kind::Time),
-        ("</4000/0>", Kind::Integer),
-        ("</3/0>", Kind::Integer),
+        ("</4000>;ver=1.4", Kind::Integer),
+        ("</4000/0>", Kind::Text),
+        ("</3/0>", Kind::Text),
     ] {
         let peer = Peer::plain("127.0.0.1:5683".parse().expect("an address"));
         let queries = [b"lwm2m=1.1".as_slice(), b"ep=a"].into_iter();
@@ -169,6 +216,9 @@ fn every_type_of_the_registry_is_known() {
         ("R", "", None),
         ("E", "", Some(Kind::Executable)),
         ("E", "none", Some(Kind::Executable)),
+        ("RWE", "Integer", Some(Kind::Integer)),
+        ("RE", "", Some(Kind::Executable)),
+        ("WE", "Opaque", Some(Kind::Opaque)),
     ] {
         let definition = one(&xml("", &item("1", operations, text)));
         assert_eq!(definition.resource(1).expect("a resource").kind, kind, "{operations} {text}");
@@ -202,7 +252,7 @@ fn errors_name_the_file_the_line_and_what() {
     let bomb = "<!DOCTYPE x [<!ENTITY a \"aaaa\"><!ENTITY b \"&a;&a;\">]><LWM2M>&b;</LWM2M>";
     for (text, line, reason) in [
         (xml("", &item("1", "R", "Strin")), 6, "`Strin` is none of the types String, Integer"),
-        (xml("", &item("1", "RX", "String")), 6, "`RX` is none of R, W, RW, E and nothing"),
+        (xml("", &item("1", "RX", "String")), 6, "`RX` is none of R, W, RW, E, RE, WE, RWE and nothing"),
         (xml("", &item("65536", "R", "String")), 6, "`ID` of this `Item` is not a number up to 65535"),
         (xml("", &part.replace(" ID=\"1\"", "")), 6, "`ID` of this `Item` is not a number"),
         (xml("", &format!("{part}\n{part}")), 7, "resource 1 is defined twice"),
@@ -286,9 +336,10 @@ fn the_box_says_what_the_registry_says() {
     let mut compared = 0;
     let models = Models::built_in();
     for definition in registered.iter() {
-        assert_eq!(models.objects.get(&definition.object), Some(&vec![definition.clone()]));
+        let versions = models.objects.get(&definition.object).expect("each object is in the box");
+        assert_eq!(versions.last(), Some(definition));
         compared += 1;
     }
-    assert_eq!(models.iter().count(), compared);
+    assert_eq!(models.objects.len(), compared, "and no other");
     let _ = writeln!(std::io::stdout(), "registry: {compared} built-in definitions are as registered");
 }

@@ -110,7 +110,13 @@ impl<'a> Reader<'a> {
             operations,
             multiple: self.multiple(item)?,
             mandatory: self.mandatory(item)?,
-            kind: if operations == Operations::E { Some(Kind::Executable) } else { self.kind(item)? },
+            kind: match operations {
+                Operations::E => Some(Kind::Executable),
+                Operations::RE | Operations::WE | Operations::RWE => {
+                    self.kind(item)?.or(Some(Kind::Executable))
+                }
+                Operations::None | Operations::R | Operations::RW | Operations::W => self.kind(item)?,
+            },
             units: children(item, "Units")
                 .next()
                 .map(|node| text(node).to_owned().into())
@@ -128,9 +134,15 @@ impl<'a> Reader<'a> {
             "" => Operations::None,
             "E" => Operations::E,
             "R" => Operations::R,
+            "RE" => Operations::RE,
             "RW" => Operations::RW,
+            "RWE" => Operations::RWE,
             "W" => Operations::W,
-            other => return Err(self.error(node, format!("`{other}` is none of R, W, RW, E and nothing"))),
+            "WE" => Operations::WE,
+            other => {
+                let reason = format!("`{other}` is none of R, W, RW, E, RE, WE, RWE and nothing");
+                return Err(self.error(node, reason));
+            }
         })
     }
 

@@ -2,9 +2,10 @@
 //!
 //! The facts (ids, names, types, operations, units) are those of the public OMA registry as of February 2024, in the current
 //! version of each object. `scripts/object-definitions` writes the tables from its XML; the tests compare them with the
-//! registry where it is at hand.
+//! registry where it is at hand. [`earlier`] is kept by hand.
 
 mod core;
+mod earlier;
 mod ipso;
 mod oma;
 
@@ -15,7 +16,7 @@ use crate::lwm2m::value::Kind;
 
 /// All of them.
 pub(super) fn definitions() -> impl Iterator<Item = Definition> {
-    let oma = core::OBJECTS.iter().chain(oma::OBJECTS).map(|(head, rows)| {
+    let oma = core::OBJECTS.iter().chain(oma::OBJECTS).chain(earlier::OBJECTS).map(|(head, rows)| {
         head.definition(rows.iter().map(|&(mandatory, row)| row.resource(mandatory)).collect())
     });
     let ipso = ipso::OBJECTS.iter().map(|(head, mandatory, optional)| {
