@@ -199,6 +199,29 @@ fn rfc_7959_block_wise_get() {
     assert_eq!(stage.answered(id).1.payload().len(), 129);
 }
 
+/// RFC 7959 section 3.1: the client wants smaller blocks than the server begins with.
+#[test]
+fn rfc_7959_block_wise_get_with_late_negotiation() {
+    let mut stage = Stage::with(1234, blocks_of(64));
+    let id = stage.ask(status(), b"t");
+    play(
+        &mut stage,
+        &[
+            Out("CON [MID=1234], GET, /status"),
+            In("ACK [MID=1234], 2.05, 2:0/1/128", 128),
+            Out("CON [MID=1235], GET, /status, 2:2/0/64"),
+            In("ACK [MID=1235], 2.05, 2:2/1/64", 64),
+            Out("CON [MID=1236], GET, /status, 2:3/0/64"),
+            In("ACK [MID=1236], 2.05, 2:3/1/64", 64),
+            Out("CON [MID=1237], GET, /status, 2:4/0/64"),
+            In("ACK [MID=1237], 2.05, 2:4/1/64", 64),
+            Out("CON [MID=1238], GET, /status, 2:5/0/64"),
+            In("ACK [MID=1238], 2.05, 2:5/0/64", 64),
+        ],
+    );
+    assert_eq!(stage.answered(id).1.payload().len(), 384);
+}
+
 fn put() -> Message {
     Message::request(Code::PUT).with_path_segment("options").with_payload(vec![0x62; 300])
 }

@@ -82,6 +82,7 @@ const ROWS: &[Row] = &[
         "M",
         &[
             "coap::obs_01_02_notifications_of_both_types_are_taken",
+            "coap::obs_01_an_observation_begins_with_a_separate_response",
             "coap::obs_03_06_an_observation_ends_either_way",
             "coap::obs_04_an_observation_outlives_max_age",
             "coap::obs_05_a_device_that_is_off_fails_the_request_and_keeps_its_registration",
@@ -96,6 +97,7 @@ const ROWS: &[Row] = &[
         "M",
         &[
             "rfc::rfc_7959_block_wise_get",
+            "rfc::rfc_7959_block_wise_get_with_late_negotiation",
             "src/coap/block/tests::a_download_goes_on_in_blocks_no_larger_than_we_like",
             "interop_aiocoap::piggybacked_separate_and_block_wise_responses_are_read",
         ],

@@ -57,7 +57,12 @@ const ROWS: &[Row] = &[
             "coap::a_confirmable_notification_waits_for_the_caller",
         ],
     ),
-    shown("RFC 7959 section 3.1", "block-wise GET", "", &["rfc::rfc_7959_block_wise_get"]),
+    shown(
+        "RFC 7959 section 3.1",
+        "block-wise GET",
+        "",
+        &["rfc::rfc_7959_block_wise_get", "rfc::rfc_7959_block_wise_get_with_late_negotiation"],
+    ),
     shown(
         "RFC 7959 section 3.2",
         "block-wise PUT, both roles",
