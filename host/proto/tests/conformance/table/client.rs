@@ -219,7 +219,7 @@ const ROWS: &[Row] = &[
         "repeats `rt`, drops `ct`",
         "",
         &[
-            "leshan::its_update_with_objects_replaces_them",
+            "leshan::its_update_replaces_the_objects_and_leaves_the_formats",
             "interop_leshan::a_leshan_device_updates_and_deregisters",
         ],
     ),
