@@ -155,6 +155,11 @@ impl Message {
         self.first(option::ETAG)
     }
 
+    /// Echo (RFC 9175).
+    pub(crate) fn echo(&self) -> Option<&[u8]> {
+        self.first(option::ECHO)
+    }
+
     /// The Request-Tags (RFC 9175): requests whose tags differ are not parts of one body.
     pub(crate) fn request_tags(&self) -> impl Iterator<Item = &[u8]> {
         self.values(option::REQUEST_TAG)

@@ -201,6 +201,30 @@ fn obs_01_02_notifications_of_both_types_are_taken() {
     world.assert_silence(device.peer);
 }
 
+/// An observe request that is answered separately: notifications follow under the same token; one that overtakes the
+/// answer stands for it.
+#[test]
+fn obs_01_an_observation_begins_with_a_separate_response() {
+    for is_overtaken in [false, true] {
+        let mut world = World::new();
+        let mut device = Device::registered("a", 5683, &[], &mut world);
+        world.perform(observe("a", "o"));
+        let asked = world.received(device.peer).expect("a request");
+        if !is_overtaken {
+            world.send(device.peer, &empty(Kind::Acknowledgement, &asked));
+            assert_eq!(summary(&world.events()), ["progressed o Acknowledged"]);
+        }
+        for (sequence, expected) in [(1, "answered o 2.05"), (2, "notified o 2.05")] {
+            let datagram = device.notification(Kind::Confirmable, asked.token().as_bytes(), sequence).build();
+            assert_eq!(world.exchange(device.peer, &datagram).kind(), Kind::Acknowledgement);
+            assert_eq!(summary(&world.events()), [expected]);
+        }
+        world.pass(seconds(100));
+        world.assert_silence(device.peer);
+        world.assert_uneventful();
+    }
+}
+
 /// OBS_03, 06: an observation ends by GET with Observe 1, or by a reset of the next notification.
 #[test]
 fn obs_03_06_an_observation_ends_either_way() {

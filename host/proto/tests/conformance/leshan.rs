@@ -42,7 +42,7 @@ fn its_register_is_taken_with_its_list_of_formats() {
 }
 
 #[test]
-fn its_update_with_objects_replaces_them() {
+fn its_update_replaces_the_objects_and_leaves_the_formats() {
     let (mut world, device) = registered();
     let update = format!(
         "48 02 0002 0102030405060709 B2 'rd' {} 11 28 36 'lt=300' FF '{}'",
@@ -52,6 +52,8 @@ fn its_update_with_objects_replaces_them() {
     assert_eq!(answer_to(&mut world, &device, &update)[1], Code::CHANGED.0);
     let Event::Updated { registration, links_changed: true, .. } = world.event() else { panic!() };
     assert_eq!(registration.objects.len(), 2);
+    let formats = &[60, 110, 112, 11542, 11543][..];
+    assert_eq!(registration.content_formats.as_deref(), Some(formats), "it has not said otherwise");
 }
 
 #[test]

@@ -199,6 +199,29 @@ fn rfc_7959_block_wise_get() {
     assert_eq!(stage.answered(id).1.payload().len(), 129);
 }
 
+/// RFC 7959 section 3.1: the client wants smaller blocks than the server begins with.
+#[test]
+fn rfc_7959_block_wise_get_with_late_negotiation() {
+    let mut stage = Stage::with(1234, blocks_of(64));
+    let id = stage.ask(status(), b"t");
+    play(
+        &mut stage,
+        &[
+            Out("CON [MID=1234], GET, /status"),
+            In("ACK [MID=1234], 2.05, 2:0/1/128", 128),
+            Out("CON [MID=1235], GET, /status, 2:2/0/64"),
+            In("ACK [MID=1235], 2.05, 2:2/1/64", 64),
+            Out("CON [MID=1236], GET, /status, 2:3/0/64"),
+            In("ACK [MID=1236], 2.05, 2:3/1/64", 64),
+            Out("CON [MID=1237], GET, /status, 2:4/0/64"),
+            In("ACK [MID=1237], 2.05, 2:4/1/64", 64),
+            Out("CON [MID=1238], GET, /status, 2:5/0/64"),
+            In("ACK [MID=1238], 2.05, 2:5/0/64", 64),
+        ],
+    );
+    assert_eq!(stage.answered(id).1.payload().len(), 384);
+}
+
 fn put() -> Message {
     Message::request(Code::PUT).with_path_segment("options").with_payload(vec![0x62; 300])
 }
@@ -387,6 +410,48 @@ fn rfc_9175_echo_and_request_tag_are_tolerated_and_tags_keep_bodies_apart() {
     let (_, second) = stage.asked();
     assert_eq!(first.payload(), b"AAAAAAAAAAAAAAAAa");
     assert_eq!(second.payload(), b"BBBBBBBBBBBBBBBBb");
+}
+
+/// RFC 9175 section 2.3: a request that is answered 4.01 with Echo is repeated with it, once.
+#[test]
+fn rfc_9175_a_request_is_repeated_with_the_echo_that_its_answer_asks_for() {
+    let mut stage = Stage::new(0x0101);
+    let id = stage.ask(Message::request(Code::PUT).with_path_segment("l").with_payload(b"1".to_vec()), b"t");
+    stage.assert_sent("41 03 0101 't' B1 'l' FF '1'");
+    // Echo is option 252.
+    stage.receive("61 81 0101 't' D8 EF '12345678'");
+    stage.assert_sent("41 03 0102 't' B1 'l' D8 E4 '12345678' FF '1'");
+    stage.receive("61 44 0102 't'");
+    assert_eq!(stage.answered(id).1.code(), Code::CHANGED);
+
+    let id = stage.ask(temperature(), b"u");
+    stage.assert_sent("41 01 0103 'u' BB 'temperature'");
+    stage.receive("61 81 0103 'u' D1 EF 'a'");
+    stage.assert_sent("41 01 0104 'u' BB 'temperature' D1 E4 'a'");
+    stage.receive("61 81 0104 'u' D1 EF 'b'");
+    assert_eq!(stage.answered(id).1.code(), Code::UNAUTHORIZED);
+    stage.assert_silent();
+}
+
+/// A body in blocks begins again with its first.
+#[test]
+fn rfc_9175_a_body_in_blocks_is_repeated_with_the_echo_from_its_first_block_on() {
+    let mut stage = Stage::with(1234, blocks_of(128));
+    let id = stage.ask(put().with_payload(vec![0x62; 200]), b"t");
+    play(&mut stage, &[Out("CON [MID=1234], PUT, /options, 1:0/1/128")]);
+    let refusal = message("ACK [MID=1234], 4.01").with_option(option::ECHO, vec![7; 8]);
+    let token = tidegate_proto::coap::token::Token::from_slice(b"t").expect("one byte");
+    stage.receive_bytes(&refusal.with_token(token).to_bytes());
+    play(
+        &mut stage,
+        &[
+            Out("CON [MID=1235], PUT, /options, 1:0/1/128"),
+            In("ACK [MID=1235], 2.31, 1:0/1/128", 0),
+            Out("CON [MID=1236], PUT, /options, 1:1/0/128"),
+            In("ACK [MID=1236], 2.04, 1:1/0/128", 0),
+        ],
+    );
+    assert_eq!(stage.answered(id).1.code(), Code::CHANGED);
 }
 
 /// A critical option that nobody here knows: 4.02, silence for a non-confirmable request, a reset for a response.

@@ -162,10 +162,13 @@ fn it_is_read_in_tlv_without_an_accept() {
 fn it_is_read_in_the_format_asked_for() {
     let (mut world, device) = registered();
     let pack = r#"[{"bn":"/3/0/3","vs":"1.0"}]"#;
+    let json = r#"{"bn":"/3/0/","e":[{"n":"3","sv":"1.0"}]}"#;
     for (accept, option, rest) in [
         (11542, "62 2D16", "C2 2D16 FF C3 03 '1.0'".to_owned()),
         (1542, "62 0606", "C2 0606 FF C3 03 '1.0'".to_owned()),
         (110, "61 6E", format!("C1 6E FF '{pack}'")),
+        (11543, "62 2D17", format!("C2 2D17 FF '{json}'")),
+        (1543, "62 0607", format!("C2 0607 FF '{json}'")),
         (0, "60", "C0 FF '1.0'".to_owned()),
     ] {
         world.perform(request(NAME, read_of([3, 0, 3], Some(accept)), "r"));

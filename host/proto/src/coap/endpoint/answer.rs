@@ -108,6 +108,10 @@ impl Endpoint {
     fn handle_response(&mut self, serial: u64, arrival: Arrival, delivery: Delivery) {
         let Arrival { now, peer, message, .. } = arrival;
         let Some(exchange) = self.exchanges.get_mut(serial) else { return };
+        if exchange.has_to_echo(&message, self.config.exponent()) {
+            let token = exchange.token;
+            return self.send_again(now, serial, token, None);
+        }
         if let Some(upload) = &mut exchange.upload {
             match upload.handle(&message) {
                 Next::Send => {

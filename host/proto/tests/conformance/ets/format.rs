@@ -85,6 +85,7 @@ fn int_237_an_object_is_read_in_whatever_format_comes() {
     for (stated, payload) in [
         ("C2 2D16", "08 00 09 C4 00 'Tide' C1 09 64"),
         ("C1 6E", r#"'[{"bn":"/3/0/","n":"0","vs":"Tide"},{"n":"9","v":100}]'"#),
+        ("C2 2D17", r#"'{"bn":"/3/","e":[{"n":"0/0","sv":"Tide"},{"n":"0/9","v":100}]}'"#),
     ] {
         world.perform(request(
             "a",

@@ -218,7 +218,10 @@ const ROWS: &[Row] = &[
         "Leshan: Update",
         "repeats `rt`, drops `ct`",
         "",
-        &["leshan::its_update_with_objects_replaces_them"],
+        &[
+            "leshan::its_update_replaces_the_objects_and_leaves_the_formats",
+            "interop_leshan::a_leshan_device_updates_and_deregisters",
+        ],
     ),
     shown(
         "Leshan: notifications",
@@ -227,6 +230,7 @@ const ROWS: &[Row] = &[
         &[
             "leshan::its_confirmable_notifications_with_repeated_numbers_are_all_taken",
             "src/coap/endpoint/tests/notifications::equal_numbers_and_none_are_fresh_and_duplicates_are_not",
+            "interop_aiocoap/observe::notifications_of_the_same_number_are_published_and_older_ones_only_acknowledged",
         ],
     ),
     shown(

@@ -58,6 +58,7 @@ const ROWS: &[Row] = &[
                 "coap::block_03_to_06_a_register_of_3_kb_is_put_together_from_blocks_of_any_size",
                 "rfc::rfc_7959_block_wise_put_as_the_server",
                 "src/coap/block/tests::a_peer_with_too_large_blocks_is_asked_for_smaller_ones",
+                "interop_libcoap::a_register_comes_in_blocks_of_every_size",
             ],
         ),
         State::Remarked(
@@ -72,7 +73,8 @@ const ROWS: &[Row] = &[
         &[
             "coap::core_09_11_17_separate_and_late_responses_are_taken",
             "rfc::rfc_7252_a_separate_response_is_acknowledged",
-            "interop_aiocoap::piggybacked_separate_and_block_wise_responses_are_read",
+            "interop_aiocoap/response::a_non_confirmable_response_without_acknowledgement_is_taken",
+            "interop_aiocoap/basic::piggybacked_separate_and_block_wise_responses_are_read",
         ],
     ),
     shown("CORE_20", "Accept, both roles", "M", &["coap::core_20_accept_is_sent_and_obeyed"]),
@@ -82,12 +84,14 @@ const ROWS: &[Row] = &[
         "M",
         &[
             "coap::obs_01_02_notifications_of_both_types_are_taken",
+            "coap::obs_01_an_observation_begins_with_a_separate_response",
             "coap::obs_03_06_an_observation_ends_either_way",
             "coap::obs_04_an_observation_outlives_max_age",
             "coap::obs_05_a_device_that_is_off_fails_the_request_and_keeps_its_registration",
             "coap::obs_07_08_an_error_ends_the_observation",
             "coap::obs_09_10_other_requests_leave_the_observation_alone",
-            "interop_aiocoap::confirmable_notifications_are_published_until_the_observation_is_cancelled",
+            "interop_libcoap::an_observation_ends_by_cancellation_and_by_an_error",
+            "interop_aiocoap/basic::confirmable_notifications_are_published_until_the_observation_is_cancelled",
         ],
     ),
     shown(
@@ -96,8 +100,10 @@ const ROWS: &[Row] = &[
         "M",
         &[
             "rfc::rfc_7959_block_wise_get",
+            "rfc::rfc_7959_block_wise_get_with_late_negotiation",
             "src/coap/block/tests::a_download_goes_on_in_blocks_no_larger_than_we_like",
-            "interop_aiocoap::piggybacked_separate_and_block_wise_responses_are_read",
+            "interop_aiocoap/block::a_read_goes_on_in_the_smaller_blocks_that_the_device_changes_to",
+            "interop_aiocoap/basic::piggybacked_separate_and_block_wise_responses_are_read",
         ],
     ),
 ];

@@ -36,7 +36,7 @@ const ROWS: &[Row] = &[
         &[
             "wakaama::its_register_of_195_bytes_is_taken",
             "server/registering::a_registration_lives_and_ends",
-            "interop_leshan::a_leshan_device_is_registered_observed_read_written_executed_and_heard",
+            "interop_leshan::a_leshan_device_is_registered_and_observed_at_once",
         ],
     ),
     shown(
@@ -55,6 +55,7 @@ const ROWS: &[Row] = &[
         &[
             "ets/registration::int_103_deregistering_voids_observations",
             "wakaama::its_updates_and_deregister_are_answered",
+            "interop_npm/node_red::it_deregisters",
             "interop_leshan::a_leshan_device_updates_and_deregisters",
         ],
     ),
@@ -62,7 +63,10 @@ const ROWS: &[Row] = &[
         "int-104",
         "registration update trigger",
         "M",
-        &["ets/registration::int_104_an_update_is_triggered"],
+        &[
+            "ets/registration::int_104_an_update_is_triggered",
+            "interop_emqxlwm2m::an_update_is_triggered_and_a_reboot_waited_for",
+        ],
     ),
     shown(
         "int-105",
@@ -111,6 +115,8 @@ const ROWS: &[Row] = &[
             "src/lwm2m/operation/tests::values_are_written_in_a_format_that_the_client_takes",
             "server/negotiating::a_read_that_is_not_acceptable_is_asked_once_more_in_a_format_the_client_lists",
             "server/negotiating::a_write_in_a_format_the_client_does_not_take_is_written_in_another",
+            "interop_leshan_formats/single::a_leshan_device_is_read_in_each_format",
+            "interop_leshan_formats/single::a_leshan_device_is_written_in_each_format",
         ],
     ),
     shown(
@@ -128,13 +134,17 @@ const ROWS: &[Row] = &[
         &[
             "ets/management::int_222_to_225_an_object_an_instance_a_resource_and_its_instance_are_read",
             "wakaama::it_is_read_in_tlv_without_an_accept",
+            "interop_leshan::a_leshan_device_is_read_at_each_level",
         ],
     ),
     shown(
         "int-226..228",
         "partial update, replace, write of a resource instance",
         "M",
-        &["ets/management::int_226_to_228_writes_replace_or_update_down_to_a_resource_instance"],
+        &[
+            "ets/management::int_226_to_228_writes_replace_or_update_down_to_a_resource_instance",
+            "interop_leshan::a_leshan_device_is_written_resource_by_resource_and_several_at_once",
+        ],
     ),
     shown(
         "int-229, 230, 235, 236, 257, 280, 281",
@@ -145,6 +155,8 @@ const ROWS: &[Row] = &[
             "ets/management::int_236_257_of_a_composite_read_only_what_there_is_comes_back",
             "ets/management::int_230_280_281_a_composite_write_is_one_ipatch_with_whole_paths",
             "src/lwm2m/negotiation::composites_are_senml_of_the_kind_the_client_lists",
+            "interop_leshan_formats/composite::a_leshan_device_is_read_by_composites_in_each_format",
+            "interop_leshan_formats/composite::a_leshan_device_is_written_by_composites_in_each_format",
         ],
     ),
     shown(
@@ -156,6 +168,8 @@ const ROWS: &[Row] = &[
             "ets/format::int_205_to_234_a_resource_is_written_in_a_format_of_the_callers_choice",
             "src/lwm2m/format/senml_json/tests::the_example_of_the_device_object",
             "src/lwm2m/format/senml_json/tests::every_type_is_written",
+            "interop_leshan_formats/single::a_leshan_device_is_read_in_each_format",
+            "interop_leshan_formats/single::a_leshan_device_is_written_in_each_format",
         ],
     ),
     shown(
@@ -165,6 +179,7 @@ const ROWS: &[Row] = &[
         &[
             "ets/format::int_237_an_object_is_read_in_whatever_format_comes",
             "leshan::a_format_may_be_stated_with_any_answer",
+            "interop_leshan_formats/single::a_leshan_device_chooses_the_format_when_none_is_asked_for",
         ],
     ),
     shown(
@@ -174,6 +189,7 @@ const ROWS: &[Row] = &[
         &[
             "ets/management::int_241_a_device_that_is_rebooted_registers_anew",
             "server/observing::what_was_observed_is_observed_again_after_a_new_registration",
+            "interop_emqxlwm2m::an_update_is_triggered_and_a_reboot_waited_for",
         ],
     ),
     shown("int-256", "a write that fails", "M", &["ets/management::int_256_errors_are_told_as_they_are"]),
@@ -184,6 +200,8 @@ const ROWS: &[Row] = &[
         &[
             "ets/management::int_260_266_discover_lists_links_to_the_depth_asked_for",
             "ets/management::int_261_264_attributes_are_written_and_unset_at_every_level",
+            "interop_leshan::a_leshan_device_is_discovered_at_each_level",
+            "interop_leshan_formats/single::attributes_of_a_leshan_device_are_set_discovered_and_unset",
         ],
     ),
     shown(
@@ -193,6 +211,8 @@ const ROWS: &[Row] = &[
         &[
             "ets/management::int_270_271_290_instances_are_created_and_deleted",
             "server/downlink::a_create_tells_the_location_without_the_alternate_path",
+            "interop_leshan::instances_are_created_in_a_leshan_device_and_deleted",
+            "interop_leshan_formats/single::a_leshan_device_chooses_the_id_of_an_instance_and_says_it",
         ],
     ),
     shown(
@@ -209,6 +229,7 @@ const ROWS: &[Row] = &[
             "ets/information::int_301_302_attributes_are_written_then_observed_then_cancelled_by_reset",
             "ets/information::int_303_an_observation_is_cancelled_by_a_request",
             "must::a_cancellation_that_crosses_a_notification_ends_in_silence_or_reset",
+            "interop_leshan_formats/single::an_observation_of_a_leshan_device_ends_with_the_reset_of_its_next_notification",
         ],
     ),
     shown(
@@ -219,6 +240,7 @@ const ROWS: &[Row] = &[
             "ets/information::int_304_305_a_composite_is_observed_and_cancelled_with_the_same_list",
             "ets/information::int_308_to_310_a_composite_observation_follows_instances_that_come_and_go",
             "server/observing::composites_are_observed_beside_the_paths_they_name",
+            "interop_leshan_formats/composite::a_leshan_device_is_observed_by_composites_in_each_format",
         ],
     ),
     shown(
@@ -229,6 +251,8 @@ const ROWS: &[Row] = &[
             "ets/information::int_306_311_a_send_is_answered_and_one_of_a_stranger_is_not_found",
             "ets/information::int_307_sending_is_muted",
             "server/registering::a_send_that_makes_no_sense_is_answered_so",
+            "interop_leshan::what_a_leshan_device_sends_is_published",
+            "interop_leshan_formats/single::a_leshan_device_sends_in_each_format",
         ],
     ),
     shown(
@@ -264,6 +288,7 @@ const ROWS: &[Row] = &[
                 "ets/object::int_752_to_760_a_package_is_pushed_in_blocks_or_pulled_and_its_states_are_told",
                 "ets/object::int_770_to_780_each_failure_of_an_update_is_told",
                 "server/large::four_megabytes_are_written_and_their_progress_told",
+                "large::four_megabytes_are_written_to_a_device",
             ],
         ),
         State::Remarked(

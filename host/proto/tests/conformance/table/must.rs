@@ -112,7 +112,7 @@ const ROWS: &[Row] = &[
                 "wakaama::a_lifetime_that_is_written_counts_without_an_update",
             ],
         ),
-        State::Remarked("with the Update that the client owes after such a write (core 1.2.1 section 6.2.2)"),
+        State::Remarked("at once, and again with the Update that the client owes (core 1.2.1 section 6.2.2)"),
     ),
     shown(
         "both comparison styles of `ver` quoting",

@@ -1,6 +1,6 @@
 //! The examples of the RFCs.
 
-use super::{Row, Section, State, but, shown};
+use super::{Row, Section, shown};
 
 pub(super) const SECTION: Section = Section {
     title: "Examples of the RFCs",
@@ -57,7 +57,12 @@ const ROWS: &[Row] = &[
             "coap::a_confirmable_notification_waits_for_the_caller",
         ],
     ),
-    shown("RFC 7959 section 3.1", "block-wise GET", "", &["rfc::rfc_7959_block_wise_get"]),
+    shown(
+        "RFC 7959 section 3.1",
+        "block-wise GET",
+        "",
+        &["rfc::rfc_7959_block_wise_get", "rfc::rfc_7959_block_wise_get_with_late_negotiation"],
+    ),
     shown(
         "RFC 7959 section 3.2",
         "block-wise PUT, both roles",
@@ -76,13 +81,14 @@ const ROWS: &[Row] = &[
         "",
         &["rfc::rfc_7959_observe_with_block_wise_notification"],
     ),
-    but(
-        &shown(
-            "RFC 9175",
-            "Echo and Request-Tag",
-            "",
-            &["rfc::rfc_9175_echo_and_request_tag_are_tolerated_and_tags_keep_bodies_apart"],
-        ),
-        State::Remarked("Echo is neither demanded nor repeated: only OSCORE needs it"),
+    shown(
+        "RFC 9175",
+        "Echo and Request-Tag",
+        "",
+        &[
+            "rfc::rfc_9175_echo_and_request_tag_are_tolerated_and_tags_keep_bodies_apart",
+            "rfc::rfc_9175_a_request_is_repeated_with_the_echo_that_its_answer_asks_for",
+            "rfc::rfc_9175_a_body_in_blocks_is_repeated_with_the_echo_from_its_first_block_on",
+        ],
     ),
 ];
