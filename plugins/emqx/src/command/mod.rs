@@ -10,7 +10,7 @@ mod write;
 
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
-use tidegate_sdk::{Action, Fault, Level, Message, Request};
+use tidegate_sdk::{Action, Fault, Level, Message, Recipient, Request};
 
 use self::data::Data;
 use crate::answer::write_code;
@@ -114,7 +114,16 @@ impl Envelope {
         };
         let message_type = self.message_type.as_deref().unwrap_or("null");
         let why = (!settings.is_strict()).then_some(refusal.why.as_str());
-        let payload = bad_request(&self.members, message_type, path.as_deref(), why);
+        let mut members = self.members.clone();
+        if names_endpoint(settings)
+            && let [Recipient::Endpoint(endpoint)] = addressed.recipients.as_slice()
+        {
+            // The one whom the topic names; where it may name several, nobody has looked who is there.
+            let mut name = Vec::new();
+            json::string(&mut name, endpoint);
+            members.insert("ep".to_owned(), String::from_utf8(name).unwrap_or_default());
+        }
+        let payload = bad_request(&members, message_type, path.as_deref(), why);
         let topic = topic_of(settings, message_type);
         vec![publish(&addressed.mountpoint, topic, payload)]
     }
