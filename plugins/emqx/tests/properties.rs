@@ -1,4 +1,5 @@
 //! What holds for every command, every event and every value.
+#![allow(clippy::unwrap_used)] // all of this is a test
 
 use proptest::prelude::*;
 use serde_json::{Map, Value as Json, json};
