@@ -209,8 +209,17 @@ fn request(
         context: context::compose(command, &addressed.mountpoint, &told, &members, data_text),
         expiry: message.properties.expiry,
         urgent: envelope.is_urgent(),
-        attributes: vec![],
+        attributes: else_only_client(settings),
     })
+}
+
+/// Where topics name no client, EMQX has every client obey. The gateway is asked to find the one that is meant only where
+/// there is just one.
+fn else_only_client(settings: &Settings) -> Vec<(String, String)> {
+    if settings.is_strict() && !settings.mountpoint.names_client() {
+        return vec![("else-only-client".to_owned(), String::new())];
+    }
+    vec![]
 }
 
 #[cfg(test)]
