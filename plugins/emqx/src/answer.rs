@@ -54,7 +54,8 @@ pub(crate) fn progressed(settings: &Settings, event: &Progressed) -> Result<Vec<
 pub(crate) fn failed(settings: &Settings, event: &Failed) -> Result<Vec<Action>, Fault> {
     let context = parse(settings, &event.context, &event.client.endpoint)?;
     let refused = |code: u8, reason: &str| {
-        context.answer(context.command.name(), None, |out| outcome(out, &context, code, Some(reason)))
+        let reason = (!settings.is_strict()).then_some(reason);
+        context.answer(context.command.name(), None, |out| outcome(out, &context, code, reason))
     };
     let payload = match &event.failure {
         Failure::Reset => context.own_data("coap_reset"),
@@ -155,11 +156,12 @@ fn render(
 ) -> Vec<u8> {
     context.answer(message_type, sequence, |out| {
         let start = out.len();
-        let code = match context.command {
+        let is_odd = settings.is_strict() && context.command == Command::Write && code == CONTENT;
+        let code = match code {
             // EMQX takes the content of an answer to a write for a sign of success.
-            Command::Write if code == CONTENT && content.payload.is_empty() => METHOD_NOT_ALLOWED,
-            Command::Write if code == CONTENT => CHANGED,
-            _ => code,
+            _ if is_odd && content.payload.is_empty() => METHOD_NOT_ALLOWED,
+            _ if is_odd => CHANGED,
+            code => code,
         };
         let has_values = match context.command {
             Command::Read => is_success(code),

@@ -13,6 +13,8 @@ mod command;
 mod content;
 mod context;
 #[cfg(test)]
+mod examples;
+#[cfg(test)]
 mod golden;
 mod json;
 mod mountpoint;

@@ -55,12 +55,12 @@ pub(super) fn put(packet: &mut Packet, format: Format, path: &str, resources: &[
     };
 }
 
-/// The value that a Write of one resource carries, in text or TLV, of the type the resource has.
+/// The value that a Write of one resource carries, of the type the resource has.
 pub(super) fn written(request: &Packet, before: Option<&Value>) -> Option<Value> {
     match Format::from_number(peer::option_uint(request, CoapOption::ContentFormat)?)? {
         Format::Text => Value::from_text(std::str::from_utf8(&request.payload).ok()?, before),
         Format::Tlv => Value::from_bytes(records(&request.payload)?.first()?.value, before),
-        Format::SenmlJson => None,
+        Format::SenmlJson => senml_value(&request.payload, before),
     }
 }
 
@@ -231,6 +231,19 @@ fn records(mut bytes: &[u8]) -> Option<Vec<Record<'_>>> {
 /// The type bits of a record that is a resource with one value.
 const RESOURCE: u8 = 0b1100_0000;
 
+/// The value of the only record.
+fn senml_value(payload: &[u8], before: Option<&Value>) -> Option<Value> {
+    let records: Vec<Map<String, Json>> = serde_json::from_slice(payload).ok()?;
+    let [record] = records.as_slice() else { return None };
+    let number = record.get("v");
+    match before {
+        Some(Value::Integer(_)) => number?.as_i64().map(Value::Integer),
+        Some(Value::Float(_)) => number?.as_f64().map(Value::Float),
+        Some(Value::Boolean(_)) => record.get("vb")?.as_bool().map(Value::Boolean),
+        Some(Value::Text(_)) | None => Some(Value::Text(record.get("vs")?.as_str()?.to_owned())),
+    }
+}
+
 fn senml(path: &str, resources: &[(Path, Value)]) -> Json {
     let single = resource_path(path).is_some();
     let records = resources.iter().enumerate().map(|(index, (found, value))| {
@@ -290,5 +303,14 @@ mod tests {
             Some(vec![Record { kind: 0, id: 13, value: b"\xc1\x01\x05" }])
         );
         assert_eq!(records(b"\xc8\x03"), None);
+    }
+
+    #[test]
+    fn a_written_record_of_senml_is_read() {
+        let read = |payload: &[u8], before| senml_value(payload, Some(&before));
+        assert_eq!(read(br#"[{"bn":"/3/0/9","v":100}]"#, Value::Integer(0)), Some(Value::Integer(100)));
+        assert_eq!(read(br#"[{"bn":"/3/0/9","vs":"x"}]"#, text("")), Some(text("x")));
+        assert_eq!(read(br#"[{"bn":"/3/0/9","vs":"x"}]"#, Value::Integer(0)), None);
+        assert_eq!(read(b"[]", text("")), None);
     }
 }

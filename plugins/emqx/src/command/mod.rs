@@ -10,7 +10,7 @@ mod write;
 
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
-use tidegate_sdk::{Action, Fault, Level, Message, Request};
+use tidegate_sdk::{Action, Fault, Level, Message, Recipient, Request};
 
 use self::data::Data;
 use crate::answer::write_code;
@@ -114,7 +114,16 @@ impl Envelope {
         };
         let message_type = self.message_type.as_deref().unwrap_or("null");
         let why = (!settings.is_strict()).then_some(refusal.why.as_str());
-        let payload = bad_request(&self.members, message_type, path.as_deref(), why);
+        let mut members = self.members.clone();
+        if names_endpoint(settings)
+            && let [Recipient::Endpoint(endpoint)] = addressed.recipients.as_slice()
+        {
+            // The one whom the topic names; where it may name several, nobody has looked who is there.
+            let mut name = Vec::new();
+            json::string(&mut name, endpoint);
+            members.insert("ep".to_owned(), String::from_utf8(name).unwrap_or_default());
+        }
+        let payload = bad_request(&members, message_type, path.as_deref(), why);
         let topic = topic_of(settings, message_type);
         vec![publish(&addressed.mountpoint, topic, payload)]
     }
@@ -200,8 +209,17 @@ fn request(
         context: context::compose(command, &addressed.mountpoint, &told, &members, data_text),
         expiry: message.properties.expiry,
         urgent: envelope.is_urgent(),
-        attributes: vec![],
+        attributes: else_only_client(settings),
     })
+}
+
+/// Where topics name no client, EMQX has every client obey. The gateway is asked to find the one that is meant only where
+/// there is just one.
+fn else_only_client(settings: &Settings) -> Vec<(String, String)> {
+    if settings.is_strict() && !settings.mountpoint.names_client() {
+        return vec![("else-only-client".to_owned(), String::new())];
+    }
+    vec![]
 }
 
 #[cfg(test)]
