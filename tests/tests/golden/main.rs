@@ -18,6 +18,7 @@ mod rest;
 mod table;
 mod tlv;
 mod told;
+mod variations;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -30,6 +31,7 @@ use deviations::{Deviation, Way};
 use replay::Replay;
 use table::Tally;
 use tidegate_tests::{Application, Broker, Mosquitto, MqttVersion, Peer, Setup, report, skipped};
+use variations::{Random, Variation};
 
 #[test]
 fn the_gateway_follows_the_recorded_cases() -> Result<()> {
@@ -56,6 +58,33 @@ fn the_gateway_follows_the_recorded_cases() -> Result<()> {
     report(&tally.table());
     tally.conclude()?;
     if only.is_empty() { table::compare(&tally.table()) } else { Ok(()) }
+}
+
+#[test]
+fn variations_of_the_recorded_commands_are_followed() -> Result<()> {
+    let Some(cases) = cases()? else { return Ok(()) };
+    let only = std::env::var("TIDEGATE_GOLDEN").unwrap_or_default();
+    let suitable = cases.iter().filter(|case| variations::is_suitable(case) && case.name.contains(&only));
+    // What deviates as recorded would in every variation.
+    let suitable: Vec<_> = suitable.filter(|case| deviations::of(&case.name).is_none()).collect();
+    let mut random = Random::new(SEED);
+    let varied = (0..VARIATIONS).zip(suitable.iter().cycle());
+    let varied: Result<Vec<_>> =
+        varied.map(|(number, case)| Variation::next(&mut random).apply(case, number)).collect();
+    let wrong = Mutex::new(Vec::new());
+    in_parallel(groups(varied?), |(setup, cases)| {
+        replay(&setup, &cases, |case, outcome| {
+            if let Err(error) = outcome {
+                let mut wrong = wrong.lock().unwrap_or_else(PoisonError::into_inner);
+                wrong.push(format!("{}: {error:#}", case.name));
+            }
+        })
+    })?;
+    let wrong = wrong.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if suitable.is_empty() || wrong.is_empty() {
+        return Ok(());
+    }
+    bail!("{} of {VARIATIONS} variations went wrong:\n{}", wrong.len(), wrong.join("\n"))
 }
 
 /// All cases of the file, those of the REST interface without HTTP, and those that only the text tells; none, which is
@@ -154,6 +183,10 @@ fn shared() -> PathBuf {
 
 /// A case with the usual configuration that begins with the usual registration.
 const TEMPLATE: &str = "lookup";
+
+/// How many variations there are, and what they begin with.
+const VARIATIONS: usize = 500;
+const SEED: u64 = 5783;
 
 /// How many groups are worked on at a time, and how many cases one of them has at most.
 const WORKERS: usize = 4;
