@@ -38,6 +38,8 @@ pub struct Setup {
     pub version: u8,
     /// `[coap] shards`; 0: as many as there are cores.
     pub shards: u8,
+    /// Further keys of `[coap]`.
+    pub coap: Json,
     /// `[translator.settings]`.
     pub settings: Json,
     /// `[registration]`.
@@ -53,6 +55,7 @@ impl Setup {
             broker,
             version: 5,
             shards: 0,
+            coap: json!({}),
             settings: json!({ "compatibility": compatibility }),
             registration: json!({}),
             models: Vec::new(),
@@ -64,8 +67,11 @@ impl Setup {
             Broker::On(port) => format!("mqtt://127.0.0.1:{port}"),
             Broker::Embedded => "embedded".to_owned(),
         };
+        let mut coap_table = self.coap.clone();
+        coap_table["listen"] = json!([format!("127.0.0.1:{coap}")]);
+        coap_table["shards"] = json!(self.shards);
         let configuration = json!({
-            "coap": { "listen": [format!("127.0.0.1:{coap}")], "shards": self.shards },
+            "coap": coap_table,
             "mqtt": {
                 "broker": broker,
                 "version": self.version,
