@@ -12,6 +12,7 @@ records to /dp, "quit" deregisters and ends.
 """
 
 import asyncio
+import re
 import socket
 import sys
 
@@ -126,9 +127,8 @@ class Sink(aiocoap.resource.Resource):
         self.path = path
 
     def take(self, payload):
-        # The text stands at the end of a TLV, whose length is not looked at.
-        text = payload.decode(errors="replace")
-        text = text[text.find("00000"):]
+        # Whatever the format says around it.
+        text = max(re.findall("00000[0-9]*", payload.decode(errors="replace")), key=len, default="")
         say(f"written {self.path} {len(text)} {'whole' if text == numbers(len(text)) else 'mangled'}")
         return aiocoap.Message(code=aiocoap.CHANGED)
 

@@ -137,7 +137,7 @@ fn a_notification_before_the_answer_to_the_observation_counts_as_the_answer() ->
     stage.device.said(&["registered"])?;
     stage.answering("overtaken")?;
     stage.command("observe", PATH)?;
-    ensure!(stage.value("notify", PATH)? == json!(99.5));
+    ensure!(stage.value("observe", PATH)? == json!(99.5));
     stage.device.said(&["acknowledged"])?;
     stage.notify("con 10 1.5")?;
     ensure!(stage.value("notify", PATH)? == json!(1.5));

@@ -14,7 +14,7 @@ fn a_non_confirmable_response_without_acknowledgement_is_taken() -> Result<()> {
     ensure!(stage.read("/3303/0/5700")? == json!(20.5));
     // It counts as acknowledgement: the next request goes out, one at a time.
     ensure!(stage.read("/3303/0/5700")? == json!(20.5));
-    ensure!(stage.device.times_said(&["asked GET"]) == 2);
+    stage.said_just(&["asked GET"], 2)?;
     Ok(())
 }
 

@@ -76,6 +76,14 @@ impl Stage {
         Ok(())
     }
 
+    /// Wait until the device has said this so many times; it must not have said it more often.
+    pub(crate) fn said_just(&self, parts: &[&str], times: usize) -> Result<()> {
+        self.device.said_times(parts, times)?;
+        let said = self.device.times_said(parts);
+        ensure!(said == times, "{parts:?} was said {said} times");
+        Ok(())
+    }
+
     /// No message of this type has come and is left.
     pub(crate) fn none_left(&self, operation: &str) -> Result<()> {
         let left = self.application.drain();
