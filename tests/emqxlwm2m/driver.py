@@ -120,10 +120,13 @@ class Application:
 def main(port, name):
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")
     engine = EMQxEngine.via_mqtt(host="127.0.0.1", port=port)
-    engine.client.on_subscribe = lambda *_: say({"event": "subscribed"})
+    subscribed = threading.Event()
+    engine.client.on_subscribe = lambda *_: subscribed.set()
     with engine:
         endpoint = engine.endpoint(name, timeout=PATIENCE)
         print_from(endpoint.events())
+        subscribed.wait(PATIENCE)
+        say({"event": "subscribed"})
         application = Application(endpoint)
         for line in sys.stdin:
             number, word, arguments = line.split(" ", 2)

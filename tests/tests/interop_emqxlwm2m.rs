@@ -11,8 +11,8 @@ use base64::prelude::BASE64_STANDARD;
 use coap_lite::{CoapOption, MessageType, Packet};
 use serde_json::{Value as Json, json};
 use tidegate_tests::{
-    Application, Broker, Device, Gateway, Mosquitto, MqttVersion, Process, Setup, Value, installed,
-    option_values, skipped,
+    Application, Broker, Device, Gateway, Mosquitto, MqttVersion, Process, Setup, Value, free_port,
+    installed, option_values, skipped,
 };
 
 #[test]
@@ -20,6 +20,7 @@ use tidegate_tests::{
 fn registrations_and_updates_are_read() -> Result<()> {
     for compatibility in ["strict", "fixed"] {
         let Some(stage) = Stage::set(compatibility)? else { return Ok(()) };
+        let device = stage.device()?;
         let registration = stage.driver.event(&["Registration"])?;
         let objects = json!([
             "/1",
@@ -42,7 +43,7 @@ fn registrations_and_updates_are_read() -> Result<()> {
         ensure!(registration == expected, "{registration}");
 
         // An Update without a list: the whole registration is published, with what has changed.
-        ensure!(stage.device.update(&["lt=60"])? == "2.04");
+        ensure!(device.update(&["lt=60"])? == "2.04");
         let update = stage.driver.event(&["Update"])?;
         let expected = json!({
             "event": "Update", "lifetime": 60, "version": "1.1", "binding": "U", "alternate": "/",
@@ -59,6 +60,7 @@ fn registrations_and_updates_are_read() -> Result<()> {
 fn values_are_read_and_written_one_and_many() -> Result<()> {
     for compatibility in ["strict", "fixed"] {
         let Some(mut stage) = Stage::set(compatibility)? else { return Ok(()) };
+        let device = stage.device()?;
         let read = stage.ask("read", &json!(["/3/0/0"]))?;
         ensure!(
             read == content("ReadResponse", "/3/0/0", &json!({ "/3/0/0": "Open Mobile Alliance" })),
@@ -67,13 +69,13 @@ fn values_are_read_and_written_one_and_many() -> Result<()> {
         // emqxlwm2m's class for the object Device, by its own definition.
         let read = stage.ask("read_device", &json!(["battery_level"]))?;
         ensure!(read == content("ReadResponse", "/3/0/9", &json!({ "/3/0/9": 100 })), "{read}");
-        let device = json!({
+        let resources = json!({
             "/3/0/0": "Open Mobile Alliance", "/3/0/1": "Lightweight M2M Client", "/3/0/2": "345000123",
             "/3/0/3": "1.0", "/3/0/9": 100, "/3/0/14": "+01:00", "/3/0/16": "U",
         });
         for path in ["/3/0", "/3"] {
             let read = stage.ask("read", &json!([path]))?;
-            ensure!(read == content("ReadResponse", path, &device), "{read}");
+            ensure!(read == content("ReadResponse", path, &resources), "{read}");
         }
         let read = stage.ask("read", &json!(["/3/0/7"]))?;
         let missing = json!({
@@ -83,15 +85,15 @@ fn values_are_read_and_written_one_and_many() -> Result<()> {
 
         let write = stage.ask("write", &json!(["/3/0/14", "+02:00"]))?;
         ensure!(write == done("WriteResponse", "2.04", "/3/0/14"), "{write}");
-        ensure!(stage.device.get("/3/0/14") == Some(Value::Text("+02:00".to_owned())));
+        ensure!(device.get("/3/0/14") == Some(Value::Text("+02:00".to_owned())));
         let write = stage.ask("write", &json!(["/1/0/6", true]))?;
         ensure!(write == done("WriteResponse", "2.04", "/1/0/6"), "{write}");
-        ensure!(stage.device.get("/1/0/6") == Some(Value::Boolean(true)));
+        ensure!(device.get("/1/0/6") == Some(Value::Boolean(true)));
 
         // Several in one: the base path of emqxlwm2m has no slash in front and one behind.
         let write = stage.ask("write", &json!(["/1/0", { "1": 600, "6": false, "7": "UQ" }]))?;
         ensure!(write == done("WriteResponse", "2.04", "1/0/"), "{write}");
-        let written = ["/1/0/1", "/1/0/6", "/1/0/7"].map(|path| stage.device.get(path));
+        let written = ["/1/0/1", "/1/0/6", "/1/0/7"].map(|path| device.get(path));
         let expected = [Value::Integer(600), Value::Boolean(false), Value::Text("UQ".to_owned())];
         ensure!(written == expected.map(Some), "{written:?}");
         stage.nothing_was_unreadable()?;
@@ -104,6 +106,7 @@ fn values_are_read_and_written_one_and_many() -> Result<()> {
 fn attributes_are_written_and_discovered() -> Result<()> {
     for compatibility in ["strict", "fixed"] {
         let Some(mut stage) = Stage::set(compatibility)? else { return Ok(()) };
+        let _device = stage.device()?;
         // The other attributes are null in the command.
         let written = stage.ask("write_attributes", &json!(["/3/0/9", "[5,60]20.5:1.5:80.0"]))?;
         ensure!(written == done("WriteAttrResponse", "2.04", "/3/0/9"), "{written}");
@@ -131,19 +134,19 @@ fn attributes_are_written_and_discovered() -> Result<()> {
 fn instances_are_created_and_deleted_and_resources_executed() -> Result<()> {
     for compatibility in ["strict", "fixed"] {
         let Some(mut stage) = Stage::set(compatibility)? else { return Ok(()) };
+        let device = stage.device()?;
         // The paths of the elements have a slash in front: /13/1.
         let created = stage.ask("create", &json!(["/31024/13", { "1": 21, "3": 22.5 }]))?;
         ensure!(created == done("CreateResponse", "2.01", "/31024"), "{created}");
-        let values = ["/31024/13/1", "/31024/13/3"].map(|path| stage.device.get(path));
+        let values = ["/31024/13/1", "/31024/13/3"].map(|path| device.get(path));
         ensure!(values == [Some(Value::Integer(21)), Some(Value::Float(22.5))], "{values:?}");
         let deleted = stage.ask("delete", &json!(["/31024/13"]))?;
         ensure!(deleted == done("DeleteResponse", "2.02", "/31024/13"), "{deleted}");
-        ensure!(stage.device.get("/31024/13/1").is_none());
+        ensure!(device.get("/31024/13/1").is_none());
 
         let executed = stage.ask("execute", &json!(["/3/0/4", "0='now'"]))?;
         ensure!(executed == done("ExecuteResponse", "2.04", "/3/0/4"), "{executed}");
-        let request =
-            stage.device.requests().take("Execute", |request| is_post(request, &["3", "0", "4"]))?;
+        let request = device.requests().take("Execute", |request| is_post(request, &["3", "0", "4"]))?;
         ensure!(request.payload == b"0='now'", "{request:?}");
         let executed = stage.ask("execute", &json!(["/3/0/5"]))?;
         ensure!(executed == done("ExecuteResponse", "2.04", "/3/0/5"), "{executed}");
@@ -156,15 +159,16 @@ fn instances_are_created_and_deleted_and_resources_executed() -> Result<()> {
 #[ignore = "needs emqxlwm2m: make interop"]
 fn an_update_is_triggered_and_a_reboot_waited_for() -> Result<()> {
     let Some(mut stage) = Stage::set("strict")? else { return Ok(()) };
+    let mut device = stage.device()?;
     stage.driver.tell("trigger_update", &json!([]))?;
-    stage.device.requests().take("Update trigger", |request| is_post(request, &["1", "0", "8"]))?;
-    ensure!(stage.device.update(&[])? == "2.04");
+    device.requests().take("Update trigger", |request| is_post(request, &["1", "0", "8"]))?;
+    ensure!(device.update(&[])? == "2.04");
     let update = stage.driver.answer()?;
     ensure!(update["event"] == "Update" && update["lifetime"] == 300, "{update}");
 
     stage.driver.tell("reboot", &json!([]))?;
-    stage.device.requests().take("Reboot", |request| is_post(request, &["3", "0", "4"]))?;
-    stage.device.register()?;
+    device.requests().take("Reboot", |request| is_post(request, &["3", "0", "4"]))?;
+    device.register()?;
     ensure!(stage.driver.answer()?["class"] == "reboot");
     stage.nothing_was_unreadable()
 }
@@ -174,6 +178,7 @@ fn an_update_is_triggered_and_a_reboot_waited_for() -> Result<()> {
 fn resources_are_observed_until_they_are_cancelled() -> Result<()> {
     for compatibility in ["strict", "fixed"] {
         let Some(mut stage) = Stage::set(compatibility)? else { return Ok(()) };
+        let device = stage.device()?;
         let seen = |value: i64| match compatibility {
             // The device notifies in SenML JSON; EMQX cannot read that and passes it on in base64.
             "strict" => {
@@ -186,9 +191,9 @@ fn resources_are_observed_until_they_are_cancelled() -> Result<()> {
         ensure!(observed == expected, "{observed}");
 
         for (number, level) in [(1, 41), (2, 40)] {
-            stage.device.set("/3/0/9", Value::Integer(level))?;
+            device.set("/3/0/9", Value::Integer(level))?;
             let kind = if number == 1 { MessageType::Confirmable } else { MessageType::NonConfirmable };
-            stage.device.notify("/3/0/9", kind)?;
+            device.notify("/3/0/9", kind)?;
             let count = format!("\"number\": {number}");
             let notified = stage.driver.event(&["Notification", &count, "observation"])?;
             let expected = json!({
@@ -204,7 +209,7 @@ fn resources_are_observed_until_they_are_cancelled() -> Result<()> {
                 && cancelled["path"] == "/3/0/9",
             "{cancelled}"
         );
-        ensure!(stage.device.notify("/3/0/9", MessageType::Confirmable).is_err());
+        ensure!(device.notify("/3/0/9", MessageType::Confirmable).is_err());
         stage.nothing_was_unreadable()?;
     }
     Ok(())
@@ -214,29 +219,81 @@ fn resources_are_observed_until_they_are_cancelled() -> Result<()> {
 #[ignore = "needs emqxlwm2m: make interop"]
 fn what_it_does_not_know_does_not_stop_it() -> Result<()> {
     let Some(mut stage) = Stage::set("fixed")? else { return Ok(()) };
+    let mut device = stage.device()?;
     stage.driver.event(&["Registration"])?;
     // EMQX says nothing when a client leaves; `fixed` does, with a message type that emqxlwm2m cannot read.
-    ensure!(stage.device.deregister()? == "2.02");
+    ensure!(device.deregister()? == "2.02");
     stage.wiretap.of_type("deregister")?;
-    stage.device.register()?;
+    device.register()?;
     let read = stage.ask("read", &json!(["/3/0/3"]))?;
     ensure!(read == content("ReadResponse", "/3/0/3", &json!({ "/3/0/3": "1.0" })), "{read}");
     ensure!(stage.driver.process.times_said(&["ERROR"]) == 1, "{}", stage.driver.process.everything());
     Ok(())
 }
 
+#[test]
+#[ignore = "needs emqxlwm2m and node-red-contrib-lwm2m: make interop"]
+fn it_operates_a_client_that_is_not_simulated() -> Result<()> {
+    for compatibility in ["strict", "fixed"] {
+        let Some(mut stage) = Stage::set(compatibility)? else { return Ok(()) };
+        let Some(package) = installed("npm-node-red-contrib-lwm2m") else {
+            skipped("node-red-contrib-lwm2m is not installed; `make interop` does it");
+            return Ok(());
+        };
+        let mut node = Command::new("node");
+        node.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("npm/node_red.js")).arg(package);
+        let ports = [stage.gateway.coap().port(), free_port()?].map(|port| port.to_string());
+        let mut device = Process::start(node.args(ports).arg(ENDPOINT))?;
+        device.said(&["state ready"])?;
+        let registration = stage.driver.event(&["Registration"])?;
+        let objects = json!(["/1/0", "/2/0", "/3/0", "/3303/0", "/31024/0", "/31024/0"]);
+        ensure!(registration["version"] == "1.0" && registration["objects"] == objects, "{registration}");
+
+        let read = stage.ask("read_device", &json!(["battery_level"]))?;
+        ensure!(read == content("ReadResponse", "/3/0/9", &json!({ "/3/0/9": 87 })), "{read}");
+        let write = stage.ask("write", &json!(["/3/0", { "14": "+02", "15": "Europe/Oslo" }]))?;
+        ensure!(write == done("WriteResponse", "2.04", "3/0/"), "{write}");
+        device.said(&["updated /3/0/14 \"+02\""])?;
+        device.said(&["updated /3/0/15 \"Europe/Oslo\""])?;
+
+        let observed = stage.ask("observe", &json!(["/3/0/14"]))?;
+        let expected = content("ObserveResponse", "/3/0/14", &json!({ "/3/0/14": "+02" }));
+        ensure!(observed == expected, "{observed}");
+        device.tell("set /3/0/14 \"+03\"")?;
+        // The Write above may be told as well: it looks for changes now and then.
+        let notified = stage.driver.event(&["Notification", "observation", "+03"])?;
+        ensure!(notified["data"] == json!({ "/3/0/14": "+03" }), "{notified}");
+        let cancelled = stage.ask("cancel", &json!(["/3/0/14"]))?;
+        let expected = content("CancelObserveResponse", "/3/0/14", &json!({ "/3/0/14": "+03" }));
+        ensure!(cancelled == expected, "{cancelled}");
+
+        let created = stage.ask("create", &json!(["/31024/5", { "0": true, "1": 7 }]))?;
+        ensure!(created == done("CreateResponse", "2.01", "/31024"), "{created}");
+        device.said(&["created /31024/5/1 7"])?;
+        let update = stage.driver.event(&["Update", "/31024/5"])?;
+        ensure!(update["lifetime"] == 300 && update["alternate"] == "/", "{update}");
+        let deleted = stage.ask("delete", &json!(["/31024/5"]))?;
+        ensure!(deleted == done("DeleteResponse", "2.02", "/31024/5"), "{deleted}");
+
+        let executed = stage.ask("execute", &json!(["/3/0/4", "0='now'"]))?;
+        ensure!(executed == done("ExecuteResponse", "2.04", "/3/0/4"), "{executed}");
+        device.said(&["executed /3/0/4 0='now'"])?;
+        stage.nothing_was_unreadable()?;
+    }
+    Ok(())
+}
+
 struct Stage {
-    device: Device,
     driver: Driver,
     /// Sees what emqxlwm2m sees.
     wiretap: Application,
-    _gateway: Gateway,
+    gateway: Gateway,
     _broker: Mosquitto,
 }
 
 impl Stage {
-    /// A gateway with the topics that emqxlwm2m expects, emqxlwm2m, and then a client that registers. None, and a word
-    /// about it, when emqxlwm2m is not there.
+    /// A gateway with the topics that emqxlwm2m expects, and emqxlwm2m. None, and a word about it, when that is not
+    /// there.
     fn set(compatibility: &str) -> Result<Option<Self>> {
         let Some(environment) = installed("emqxlwm2m") else {
             skipped("emqxlwm2m is not installed; `make interop` does it where its registry can be reached");
@@ -257,9 +314,14 @@ impl Stage {
             .args([&broker.port().to_string(), ENDPOINT]);
         let driver = Driver { process: Process::start(&mut python)?, lines: 0 };
         driver.event(&["subscribed"])?;
-        let mut device = Device::new(gateway.coap(), ENDPOINT)?;
+        Ok(Some(Self { driver, wiretap, gateway, _broker: broker }))
+    }
+
+    /// A simulated client that has registered.
+    fn device(&self) -> Result<Device> {
+        let mut device = Device::new(self.gateway.coap(), ENDPOINT)?;
         device.register()?;
-        Ok(Some(Self { device, driver, wiretap, _gateway: gateway, _broker: broker }))
+        Ok(device)
     }
 
     /// Have emqxlwm2m do something; what its objects say about the outcome.

@@ -18,7 +18,7 @@ struct Stage {
     device: Process,
     application: Application,
     commands: u32,
-    _gateway: Gateway,
+    gateway: Gateway,
     _broker: Mosquitto,
 }
 
@@ -35,7 +35,7 @@ impl Stage {
         let gateway = Gateway::start(&setup)?;
         let application = Application::connect(broker.port(), MqttVersion::V5)?;
         let device = start(&gateway.coap().port().to_string())?;
-        Ok(Self { device, application, commands: 0, _gateway: gateway, _broker: broker })
+        Ok(Self { device, application, commands: 0, gateway, _broker: broker })
     }
 
     /// Publish a command; its reqID.

@@ -1,10 +1,12 @@
 //! The client of node-red-contrib-lwm2m, which is Wakaama 1.0 with a mistake: behind each message that it sends it also
 //! sends an acknowledgement 5.00 without a token.
 
+use std::process::Command;
+
 use anyhow::{Context, Result, ensure};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use tidegate_tests::{Process, free_port};
 
 use crate::{ENDPOINT, Stage, node};
@@ -151,6 +153,63 @@ fn observations_are_notified_of_and_cancelled() -> Result<()> {
 
 #[test]
 #[ignore = "needs node-red-contrib-lwm2m: make interop"]
+fn it_is_observed_of_itself_and_obeys_meanwhile() -> Result<()> {
+    for (compatibility, paths) in [("strict", &["/3/0"][..]), ("fixed", &["/3/0", "/3303/0"])] {
+        let Some(mut stage) = set_observed(compatibility, json!(true))? else { return Ok(()) };
+        ensure!(stage.read("/3/0/0")? == json!({ "/3/0/0": "Tidegate" }));
+        for path in paths {
+            let observed = stage.application.of_type("observe")?;
+            ensure!(
+                observed["is_auto_observe"] == true && observed["data"]["reqPath"] == *path,
+                "{observed}"
+            );
+            ensure!(observed["data"]["code"] == "2.05", "{observed}");
+        }
+        stage.done("write", &json!({ "path": "/3/0/14", "type": "String", "value": "+05" }), "2.04")?;
+        let notified = stage.application.of_type("notify")?;
+        ensure!(notified["is_auto_observe"] == true && notified["data"]["reqPath"] == "/3/0", "{notified}");
+        ensure!(crate::values(&notified["data"])?["/3/0/14"] == "+05", "{notified}");
+        let others = stage
+            .application
+            .inbox()
+            .count(|message| message.json().is_some_and(|json| json["msgType"] == "observe"));
+        ensure!(others == 0);
+    }
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs node-red-contrib-lwm2m: make interop"]
+fn two_of_them_do_not_get_in_each_others_way() -> Result<()> {
+    let names = ["first", "second"];
+    let [Some(first), Some(second)] = names.map(|_| client()) else { return Ok(()) };
+    // Both take their message IDs and tokens from the clock, in seconds.
+    let stage = Stage::set("fixed", json!(false), |port| start(first, port, names[0]))?;
+    let second = start(second, &stage.gateway.coap().port().to_string(), names[1])?;
+    for device in [&stage.device, &second] {
+        device.said(&["state ready"])?;
+    }
+    let registered = [stage.application.of_type("register")?, stage.application.of_type("register")?];
+    ensure!(
+        names.iter().all(|name| registered.iter().any(|register| register["ep"] == *name)),
+        "{registered:?}"
+    );
+    for (device, name) in [&stage.device, &second].into_iter().zip(names) {
+        let data = json!({ "path": "/3/0/14", "type": "String", "value": name });
+        let command = json!({ "msgType": "write", "data": data });
+        stage.application.command(&format!("dn/{name}"), &command)?;
+        let write = stage.application.of_type("write")?;
+        ensure!(write["ep"] == name && write["data"]["code"] == "2.04", "{write}");
+        device.said(&["updated /3/0/14", name])?;
+    }
+    for device in [&stage.device, &second] {
+        ensure!(device.times_said(&["updated"]) == 1, "{}", device.everything());
+    }
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs node-red-contrib-lwm2m: make interop"]
 fn it_deregisters() -> Result<()> {
     let Some(mut stage) = set("fixed")? else { return Ok(()) };
     stage.quit()?;
@@ -167,12 +226,15 @@ impl Stage {
     }
 }
 
-/// With the client registered, as its first message says.
+/// With the client registered.
 fn set(compatibility: &str) -> Result<Option<Stage>> {
-    let Some(mut node) = node("node_red.js", "node-red-contrib-lwm2m") else { return Ok(None) };
-    let stage = Stage::set(compatibility, json!(false), |port| {
-        Process::start(node.args([port, &free_port()?.to_string(), ENDPOINT]))
-    })?;
+    set_observed(compatibility, json!(false))
+}
+
+/// With the client registered, as its first message says.
+fn set_observed(compatibility: &str, auto_observe: Json) -> Result<Option<Stage>> {
+    let Some(client) = client() else { return Ok(None) };
+    let stage = Stage::set(compatibility, auto_observe, |port| start(client, port, ENDPOINT))?;
     let register = stage.application.of_type("register")?;
     let data = json!({
         "objectList": ["/1/0", "/2/0", "/3/0", "/3303/0", "/31024/0", "/31024/0"], "lwm2m": "1.0", "lt": 300,
@@ -181,4 +243,12 @@ fn set(compatibility: &str) -> Result<Option<Stage>> {
     ensure!(register["data"] == data, "{register}");
     stage.device.said(&["state ready"]).context("it has not understood the answer to its Register")?;
     Ok(Some(stage))
+}
+
+fn client() -> Option<Command> {
+    node("node_red.js", "node-red-contrib-lwm2m")
+}
+
+fn start(mut client: Command, gateway: &str, endpoint: &str) -> Result<Process> {
+    Process::start(client.args([gateway, &free_port()?.to_string(), endpoint]))
 }
