@@ -161,6 +161,26 @@ fn its_notifications_carry_times_and_its_names_begin_with_a_slash() {
     assert_eq!(taken, [Some(1_700_000_000_500), Some(1_700_000_000_500)]);
 }
 
+/// Anjay writes base name, name, value; Leshan value, name, base name. The time is a float of 64 bits.
+#[test]
+fn the_entries_of_its_cbor_may_come_in_any_order() {
+    let (mut world, device) = registered();
+    for (pack, taken) in [
+        ("81 A3 21 64 '/3/0' 00 62 '/9' 02 18 50", None),
+        ("81 A3 02 18 50 00 62 '/9' 21 64 '/3/0'", None),
+        ("81 A4 21 64 '/3/0' 22 FB 41D954FC40200000 00 62 '/9' 02 18 50", Some(1_700_000_000_500)),
+    ] {
+        world.perform(read("a", "r"));
+        let asked = world.received(device.peer).expect("a request");
+        answer(&mut world, &device, &asked, 0x45, &format!("C1 70 FF {pack}"));
+        let event = world.event();
+        assert_eq!(values(&event), [("/3/0/9".to_owned(), Value::Integer(80))], "{pack}");
+        let Event::Answered { content, .. } = event else { panic!() };
+        let samples = format::decode(content.format, Path::new([3, 0]), &content.payload, &());
+        assert_eq!(samples.expect("a pack")[0].taken, taken);
+    }
+}
+
 #[test]
 fn its_answer_to_a_cancellation_has_no_observe_option() {
     let (mut world, mut device) = registered();

@@ -24,6 +24,9 @@ const READS: &[Case] = &[
     Case { format: 0, accept: "60", stated: "C0", payload: "'Tide'" },
     Case { format: 11542, accept: "62 2D16", stated: "C2 2D16", payload: "C4 00 'Tide'" },
     Case { format: 110, accept: "61 6E", stated: "C1 6E", payload: r#"'[{"bn":"/3/0/0","vs":"Tide"}]'"# },
+    Case { format: 60, accept: "61 3C", stated: "C1 3C", payload: "64 'Tide'" },
+    Case { format: 112, accept: "61 70", stated: "C1 70", payload: "81 A2 21 66 '/3/0/0' 03 64 'Tide'" },
+    Case { format: 11544, accept: "62 2D18", stated: "C2 2D18", payload: "A1 03 A1 00 A1 00 64 'Tide'" },
 ];
 
 #[test]
@@ -86,6 +89,8 @@ fn int_237_an_object_is_read_in_whatever_format_comes() {
         ("C2 2D16", "08 00 09 C4 00 'Tide' C1 09 64"),
         ("C1 6E", r#"'[{"bn":"/3/0/","n":"0","vs":"Tide"},{"n":"9","v":100}]'"#),
         ("C2 2D17", r#"'{"bn":"/3/","e":[{"n":"0/0","sv":"Tide"},{"n":"0/9","v":100}]}'"#),
+        ("C1 70", "82 A3 21 65 '/3/0/' 00 61 '0' 03 64 'Tide' A2 00 61 '9' 02 18 64"),
+        ("C2 2D18", "A1 03 A1 00 A2 00 64 'Tide' 09 18 64"),
     ] {
         world.perform(request(
             "a",

@@ -91,6 +91,21 @@ fn int_229_235_composite_reads_name_paths_down_from_the_root() {
 }
 
 #[test]
+fn int_229_a_client_that_lists_senml_cbor_is_asked_for_composites_in_it() {
+    let mut world = World::new();
+    let mut device = Device::new("a", 5683);
+    let register = device.register_datagram(&[], "</>;rt=\"oma.lwm2m\";ct=\"112 110\",</3/0>");
+    world.exchange(device.peer, &register);
+    world.events();
+    let paths = vec![Path::new([3, 0, 9]), Path::new([1])];
+    world.perform(request("a", Operation::ReadComposite { paths, accept: None }, "r"));
+    let list = "82 A1 00 66 '/3/0/9' A1 00 62 '/1'";
+    let asked = assert_asked(&mut world, &device, 0x05, &format!("C1 70 51 70 FF {list}"));
+    answer(&mut world, &device, &asked, 0x45, "C1 70 FF 81 A3 21 65 '/3/0/' 00 61 '9' 02 18 64");
+    assert_eq!(values(&world.event()), [("/3/0/9".to_owned(), Value::Integer(100))]);
+}
+
+#[test]
 fn int_236_257_of_a_composite_read_only_what_there_is_comes_back() {
     let (mut world, device) = world();
     for (code, rest, count) in [(0x45, r#"C1 6E FF '[{"n":"/3/0/0","vs":"Tide"}]'"#, 1), (0x84, "", 0)] {

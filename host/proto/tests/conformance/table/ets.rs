@@ -152,6 +152,7 @@ const ROWS: &[Row] = &[
         "M",
         &[
             "ets/management::int_229_235_composite_reads_name_paths_down_from_the_root",
+            "ets/management::int_229_a_client_that_lists_senml_cbor_is_asked_for_composites_in_it",
             "ets/management::int_236_257_of_a_composite_read_only_what_there_is_comes_back",
             "ets/management::int_230_280_281_a_composite_write_is_one_ipatch_with_whole_paths",
             "src/lwm2m/negotiation::composites_are_senml_of_the_kind_the_client_lists",
@@ -166,8 +167,8 @@ const ROWS: &[Row] = &[
         &[
             "ets/format::int_201_to_232_a_resource_is_read_in_the_format_asked_for",
             "ets/format::int_205_to_234_a_resource_is_written_in_a_format_of_the_callers_choice",
-            "src/lwm2m/format/senml_json/tests::the_example_of_the_device_object",
-            "src/lwm2m/format/senml_json/tests::every_type_is_written",
+            "src/lwm2m/format/senml/tests::the_example_of_the_device_object",
+            "src/lwm2m/format/senml/tests::every_type_is_written",
             "interop_leshan_formats/single::a_leshan_device_is_read_in_each_format",
             "interop_leshan_formats/single::a_leshan_device_is_written_in_each_format",
         ],

@@ -125,12 +125,12 @@ const ROWS: &[Row] = &[
         "",
         "",
         &[
-            "src/lwm2m/format/senml_json/tests::the_name_may_be_divided_anywhere",
-            "src/lwm2m/format/senml_json/tests::a_base_name_holds_until_the_next",
-            "src/lwm2m/format/senml_json/tests::times",
-            "src/lwm2m/format/senml_json/tests::nothing_is_a_value_too",
-            "src/lwm2m/format/senml_json/tests::other_values_take_the_type_of_the_definition",
-            "src/lwm2m/format/senml_json/tests::an_alternate_path_is_left_away",
+            "src/lwm2m/format/senml/tests::the_name_may_be_divided_anywhere",
+            "src/lwm2m/format/senml/tests::a_base_name_holds_until_the_next",
+            "src/lwm2m/format/senml/tests::times",
+            "src/lwm2m/format/senml/tests::nothing_is_a_value_too",
+            "src/lwm2m/format/senml/tests::other_values_take_the_type_of_the_definition",
+            "src/lwm2m/format/senml/tests::an_alternate_path_is_left_away",
         ],
     ),
     shown(
@@ -151,7 +151,7 @@ const ROWS: &[Row] = &[
         "",
         &[
             "field::a_clock_that_jumps_ends_nothing_too_early_and_breaks_nothing",
-            "src/lwm2m/format/senml_json/tests::times",
+            "src/lwm2m/format/senml/tests::times",
         ],
     ),
     shown(
