@@ -295,5 +295,7 @@ const HEAD: &str = "# Conformance
 
 What a LwM2M server is judged by, and which test shows that Tidegate does it. The tests themselves write this page and
 fail when a test that it names is not there: `TIDEGATE_BLESS=1 cargo test -p tidegate-proto --test conformance`.
+Tests below `tests/` run the gateway with real brokers and clients; where a client is not installed they say that they
+are skipped.
 
 ";

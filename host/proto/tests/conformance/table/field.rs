@@ -130,6 +130,7 @@ const ROWS: &[Row] = &[
             "src/lwm2m/format/senml/tests::times",
             "src/lwm2m/format/senml/tests::nothing_is_a_value_too",
             "src/lwm2m/format/senml/tests::other_values_take_the_type_of_the_definition",
+            "lwm2m_formats_vectors::not_a_number_is_an_error_in_json_and_text_where_it_is_a_string",
             "src/lwm2m/format/senml/tests::an_alternate_path_is_left_away",
         ],
     ),
@@ -142,9 +143,19 @@ const ROWS: &[Row] = &[
             "src/lwm2m/format/tlv/tests::long_values",
             "src/lwm2m/format/tlv/tests::the_example_of_two_object_instances",
             "src/lwm2m/format/tlv/tests::errors_name_the_byte",
+            "lwm2m_formats_vectors::trailing_garbage_is_an_error_in_every_format_that_has_an_end",
+            "lwm2m_formats_vectors::tlv_lengths_have_three_bytes_at_most",
         ],
     ),
-    shown("object without XML", "", "", &["field::an_object_without_a_definition_loses_nothing"]),
+    shown(
+        "object without XML",
+        "",
+        "",
+        &[
+            "field::an_object_without_a_definition_loses_nothing",
+            "lwm2m_formats_vectors::tlv_without_definitions_is_bytes",
+        ],
+    ),
     shown(
         "clock: device at 1970, `t` in future, server time jump",
         "",

@@ -127,7 +127,11 @@ const ROWS: &[Row] = &[
         "1.1 server accepts 11543 and 110",
         "",
         "M",
-        &["ets/format::int_201_to_232_a_resource_is_read_in_the_format_asked_for"],
+        &[
+            "ets/format::int_201_to_232_a_resource_is_read_in_the_format_asked_for",
+            "wakaama::it_is_read_in_the_format_asked_for",
+            "src/lwm2m/format/lwm2m_json/tests::the_answer_of_wakaama",
+        ],
     ),
     shown("Bootstrap-Pack 5.01", "", "M", &["must::there_is_no_bootstrap_server_here"]),
     shown(

@@ -4,7 +4,7 @@ use super::{Row, Section, shown};
 
 pub(super) const SECTION: Section = Section {
     title: "Examples of the RFCs",
-    about: "Message sequences replayed byte by byte, or option by option where tokens are ours, through one endpoint.",
+    about: "Message sequences replayed byte by byte, or option by option where tokens are ours; and contents.",
     rows: ROWS,
 };
 
@@ -81,6 +81,19 @@ const ROWS: &[Row] = &[
         "",
         &["rfc::rfc_7959_observe_with_block_wise_notification"],
     ),
+    shown(
+        "RFC 8428 section 5",
+        "SenML",
+        "",
+        &[
+            "lwm2m_formats_vectors::rfc_8428_single_data_point",
+            "lwm2m_formats_vectors::rfc_8428_multiple_data_points",
+            "lwm2m_formats_vectors::rfc_8428_multiple_measurements",
+            "lwm2m_formats_vectors::rfc_8428_multiple_data_types",
+            "lwm2m_formats_vectors::rfc_8428_collection_of_resources",
+        ],
+    ),
+    shown("RFC 6690 section 5", "link-format", "", &["src/lwm2m/format/link::reads_the_example_of_rfc_6690"]),
     shown(
         "RFC 9175",
         "Echo and Request-Tag",
