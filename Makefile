@@ -1,5 +1,5 @@
 # What the README's commands do. Every target installs what it needs (scripts/setup) and can be run alone.
-.PHONY: run build test test-workspace test-plugins interop fmt clippy doc fuzz fuzz-quick
+.PHONY: run build test test-workspace test-plugins interop bench fmt clippy doc fuzz fuzz-quick
 
 FUZZ_SECONDS ?= 600
 CARGO ?= cargo
@@ -26,10 +26,14 @@ test-plugins:
 	$(CARGO) test --manifest-path plugins/Cargo.toml
 	scripts/plugins-build --check
 
-interop: ## Real third-party clients: Leshan and aiocoap
+interop: ## Real third-party clients and tools: those that scripts/setup interop names
 	scripts/setup interop
 	$(CARGO) build -p tidegate
 	$(CARGO) test -p tidegate-tests --test 'interop_*' -- --ignored --nocapture
+
+bench: ## How long payloads take to be read and written, and how many allocations
+	scripts/setup run
+	$(CARGO) bench -p tidegate-proto
 
 fmt: ## Format everything
 	$(CARGO) fmt --all

@@ -6,12 +6,13 @@
 //! | format | numbers | file |
 //! |---|---|---|
 //! | text | none, 0, 1541 | [`text`] |
-//! | opaque | 42 | [`opaque`] |
+//! | opaque | 42, 1544 | [`opaque`] |
 //! | TLV | 11542, 1542 | [`tlv`] |
 //! | CBOR | 60 | [`cbor`] |
 //! | SenML, SenML-ETCH in JSON | 110, 320 | [`senml`] |
 //! | SenML, SenML-ETCH in CBOR | 112, 322 | [`senml`] |
 //! | LwM2M CBOR | 11544 | [`lwm2m_cbor`] |
+//! | LwM2M JSON | 11543, 1543 | [`lwm2m_json`] |
 //! | link-format | 40 | [`link`]; it holds links, not values, so `decode` refuses it |
 //!
 //! The rule for values: samples are in document order, one for each leaf value. A value is typed by the definition
@@ -24,11 +25,14 @@ pub mod cbor;
 mod date;
 pub mod link;
 pub mod lwm2m_cbor;
+pub mod lwm2m_json;
 pub mod opaque;
 mod scalar;
 pub mod senml;
 pub mod text;
 pub mod tlv;
+
+use std::borrow::Cow;
 
 use super::path::Path;
 use super::value::{Kind, Sample, Value};
@@ -116,13 +120,14 @@ pub fn decode_into<'a>(
             text::decode(scope, payload, samples);
             Ok(())
         }
-        OPAQUE => {
+        OPAQUE | OLD_OPAQUE => {
             opaque::decode(scope, payload, samples);
             Ok(())
         }
         TLV | OLD_TLV => tlv::decode(scope, payload, samples),
         CBOR => cbor::decode(scope, payload, samples),
         LWM2M_CBOR => lwm2m_cbor::decode(scope, payload, samples),
+        LWM2M_JSON | OLD_JSON => lwm2m_json::decode(scope, payload, samples),
         format @ (SENML_JSON | SENML_CBOR | SENML_ETCH_JSON | SENML_ETCH_CBOR) => {
             senml::decode(format, scope, payload, samples)
         }
@@ -156,13 +161,25 @@ pub fn encode(
 pub fn encode_in(format: u16, scope: &Scope<'_>, samples: &[Sample<'_>]) -> Result<Vec<u8>, Error> {
     match format {
         TEXT | OLD_TEXT => text::encode(scope, samples),
-        OPAQUE => opaque::encode(scope, samples),
+        OPAQUE | OLD_OPAQUE => opaque::encode(scope, samples),
         TLV | OLD_TLV => tlv::encode(scope, samples),
         CBOR => cbor::encode(scope, samples),
         LWM2M_CBOR => lwm2m_cbor::encode(scope, samples),
+        LWM2M_JSON | OLD_JSON => lwm2m_json::encode(scope, samples),
         SENML_JSON | SENML_CBOR | SENML_ETCH_JSON | SENML_ETCH_CBOR => senml::encode(format, scope, samples),
         format => Err(Error::Unsupported { format }),
     }
+}
+
+/// Whether payloads of this Content-Format can be read.
+pub fn is_readable(format: Option<u16>) -> bool {
+    let scope = Scope::new(Path::root(), &());
+    !matches!(decode_into(format, &scope, b"", &mut Vec::new()), Err(Error::Unsupported { .. }))
+}
+
+/// Whether it is one of the four formats of SenML.
+pub const fn is_senml(format: u16) -> bool {
+    matches!(format, SENML_JSON | SENML_CBOR | SENML_ETCH_JSON | SENML_ETCH_CBOR)
 }
 
 /// The list of paths that a composite read or observation is for, in one of the four SenML formats. Each path stands
@@ -179,7 +196,7 @@ pub fn encode_paths(format: u16, prefix: &str, paths: &[Path]) -> Result<Vec<u8>
 /// # Errors
 /// If the format is not SenML, the payload breaks its syntax, or there is a value in it.
 pub fn decode_paths(format: u16, prefix: &str, payload: &[u8]) -> Result<Vec<Path>, Error> {
-    if !matches!(format, SENML_JSON | SENML_CBOR | SENML_ETCH_JSON | SENML_ETCH_CBOR) {
+    if !is_senml(format) {
         return Err(Error::Unsupported { format });
     }
     let alternate_path = if prefix.is_empty() { "/" } else { prefix };
@@ -249,8 +266,8 @@ fn only<'s, 'v>(
 }
 
 /// The value in the type that the resource is defined with, where a number can be said in it without loss; else as it
-/// is.
-fn fit<'v>(scope: &Scope<'_>, sample: &Sample<'v>) -> Value<'v> {
+/// is. Borrows from the sample.
+fn fit<'s>(scope: &Scope<'_>, sample: &'s Sample<'_>) -> Value<'s> {
     let value = &sample.value;
     let fitted = match (scope.kind(sample.path).or(sample.kind), value) {
         (Some(Kind::Float), Value::Integer(number) | Value::Time(number)) => {
@@ -266,7 +283,12 @@ fn fit<'v>(scope: &Scope<'_>, sample: &Sample<'v>) -> Value<'v> {
         (Some(Kind::Time), Value::Integer(number)) => Some(Value::Time(*number)),
         _ => None,
     };
-    fitted.unwrap_or_else(|| value.clone())
+    fitted.unwrap_or_else(|| match value {
+        Value::Text(text) => Value::Text(Cow::Borrowed(text)),
+        Value::CoreLink(text) => Value::CoreLink(Cow::Borrowed(text)),
+        Value::Opaque(bytes) => Value::Opaque(Cow::Borrowed(bytes)),
+        other => other.clone(),
+    })
 }
 
 /// The float of the same value, if there is one.
@@ -316,6 +338,8 @@ pub const OLD_TEXT: u16 = 1541;
 pub const OLD_TLV: u16 = 1542;
 /// LwM2M JSON, as clients of drafts before LwM2M 1.0 number it.
 pub const OLD_JSON: u16 = 1543;
+/// Opaque, as clients of drafts before LwM2M 1.0 number it.
+pub const OLD_OPAQUE: u16 = 1544;
 /// application/vnd.oma.lwm2m+tlv.
 pub const TLV: u16 = 11542;
 /// application/vnd.oma.lwm2m+json.

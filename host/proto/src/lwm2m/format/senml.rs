@@ -4,11 +4,12 @@
 //! What a pack means is the same in both spellings and stands here; [`json`] and [`cbor`] read and write its records.
 
 mod cbor;
-mod json;
+pub(super) mod json;
 mod path_list;
 mod record;
 
 use std::borrow::Cow;
+use std::fmt;
 
 pub(super) use self::path_list::encode as encode_paths;
 use self::record::{Entry, Record};
@@ -33,6 +34,7 @@ pub(super) fn decode<'a>(
     payload: &'a [u8],
     samples: &mut Vec<Sample<'a>>,
 ) -> Result<(), Error> {
+    samples.reserve((payload.len() / SMALLEST_USUAL_RECORD).min(64));
     let limit = samples.len() + MAX_SAMPLES;
     let spelling = Spelling::of(format);
     let mut pack = Pack { scope, spelling, samples, limit, too_many: false, bases: Bases::default() };
@@ -139,6 +141,7 @@ impl Bases<'_> {
             ("", name) | (name, "") => name,
             (base, name) => {
                 self.joined.clear();
+                self.joined.reserve(USUAL_NAME);
                 self.joined.push_str(base);
                 self.joined.push_str(name);
                 &self.joined
@@ -192,31 +195,54 @@ pub(super) fn encode(format: u16, scope: &Scope<'_>, samples: &[Sample<'_>]) -> 
 /// A record to be written, with at least one of the names.
 struct Outgoing<'v> {
     path: Path,
-    base_name: Option<String>,
-    name: Option<String>,
+    base_name: Option<Name<'v>>,
+    name: Option<Name<'v>>,
     /// Milliseconds since 1970.
     taken: Option<i64>,
     value: Option<Value<'v>>,
 }
 
+/// What a record has as its name or base name.
+enum Name<'s> {
+    /// All of it, with the alternate path before it.
+    Whole(&'s str, Path),
+    /// As `Whole`, for names below it.
+    Base(&'s str, Path),
+    /// What is left of a path after so many levels.
+    Relative(Path, usize),
+}
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole(prefix, path) => write!(f, "{prefix}{path}"),
+            Self::Base(prefix, path) => write!(f, "{prefix}{path}/"),
+            Self::Relative(path, levels) => {
+                let mut ids = path.ids().iter().skip(*levels);
+                ids.next().map_or(Ok(()), |id| id.fmt(f))?;
+                ids.try_for_each(|id| write!(f, "/{id}"))
+            }
+        }
+    }
+}
+
 /// The base name and the name of a sample.
-fn names(
-    scope: &Scope<'_>,
+fn names<'s>(
+    scope: &Scope<'s>,
     sample: &Sample<'_>,
     has_base: bool,
     is_first: bool,
-) -> (Option<String>, Option<String>) {
+) -> (Option<Name<'s>>, Option<Name<'s>>) {
     let (prefix, path) = (prefix(scope), scope.path);
     if !has_base {
-        return (None, Some(format!("{prefix}{}", sample.path)));
+        return (None, Some(Name::Whole(prefix, sample.path)));
     }
     if sample.path == path {
-        let name = Some(format!("{prefix}{path}"));
+        let name = Some(Name::Whole(prefix, path));
         // A name is needed where there is no value: nothing but base fields would be no entry.
         return if sample.value == Value::Null { (None, name) } else { (name, None) };
     }
-    let relative: Vec<_> = sample.path.ids()[path.depth()..].iter().map(u16::to_string).collect();
-    (is_first.then(|| format!("{prefix}{path}/")), Some(relative.join("/")))
+    (is_first.then_some(Name::Base(prefix, path)), Some(Name::Relative(sample.path, path.depth())))
 }
 
 /// Whole seconds and the milliseconds beyond; none if it would be read as a relative time.
@@ -226,6 +252,12 @@ fn absolute_seconds(taken: i64) -> Option<(i64, i64)> {
 
 /// Seconds: 2^28 (RFC 8428 4.5.3).
 const FIRST_ABSOLUTE_TIME: f64 = 268_435_456.0;
+
+/// For the first guess at how many samples there are.
+const SMALLEST_USUAL_RECORD: usize = 14;
+
+/// Bytes that a base name and a name together usually do not exceed.
+const USUAL_NAME: usize = 48;
 
 /// Bytes of a base name and a name together: more than an alternate path and a path need.
 const MAX_NAME: usize = 4096;

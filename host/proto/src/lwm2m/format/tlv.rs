@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use super::{Error, MAX_SAMPLES, Scope, fit};
 use crate::lwm2m::path::Path;
@@ -278,22 +278,22 @@ impl Level {
 /// instance, the one resource for a resource, the one resource instance for a resource instance. Samples of one
 /// instance or resource are put together; otherwise their order stays. Resource instances make a multiple resource,
 /// and no sample at all an empty one, where the path is that of a resource.
+///
+/// Integers are two's complement in the least of 1, 2, 4 and 8 bytes that holds them, floats are in 4 bytes where
+/// nothing is lost by it, else in 8, and ids and lengths take as few bytes as they can.
 pub(super) fn encode(scope: &Scope<'_>, samples: &[Sample<'_>]) -> Result<Vec<u8>, Error> {
     let path = scope.path;
     if path.depth() == 0 {
         return Err(unfit(path, "it names no objects, and neither does the request path"));
     }
-    if let Some(stray) = samples.iter().find(|sample| !sample.path.starts_with(&path)) {
-        return Err(unfit(stray.path, "it is not below the path of the request"));
-    }
-    let samples: Vec<_> = samples.iter().collect();
-    let mut payload = Vec::new();
+    let samples = together(path, samples)?;
+    let mut payload = Vec::with_capacity(samples.len() * USUAL_ENTRY);
     match path.ids() {
         [_] => {
-            for (id, samples) in groups(&samples, 1)? {
-                let mut content = Vec::new();
-                write_resources(scope, &samples, &mut content)?;
-                write_entry(Level::ObjectInstance, below(path, id), &content, &mut payload)?;
+            for samples in samples.chunk_by(|one, other| one.path.instance() == other.path.instance()) {
+                let start = payload.len();
+                write_resources(scope, samples, &mut payload)?;
+                write_head_at(start, Level::ObjectInstance, samples[0].path.truncated(2), &mut payload)?;
             }
         }
         [_, _] => write_resources(scope, &samples, &mut payload)?,
@@ -306,9 +306,29 @@ pub(super) fn encode(scope: &Scope<'_>, samples: &[Sample<'_>]) -> Result<Vec<u8
     Ok(payload)
 }
 
+/// The samples with those of one object instance next to each other, and of these those of one resource; each in the
+/// order of first appearance.
+fn together<'s, 'v>(path: Path, samples: &'s [Sample<'v>]) -> Result<Vec<&'s Sample<'v>>, Error> {
+    let mut places = FxHashMap::with_capacity_and_hasher(samples.len(), FxBuildHasher);
+    let mut ordered = Vec::with_capacity(samples.len());
+    for (index, sample) in samples.iter().enumerate() {
+        if !sample.path.starts_with(&path) {
+            return Err(unfit(sample.path, "it is not below the path of the request"));
+        }
+        if sample.path.depth() < 3 {
+            return Err(unfit(sample.path, "it is no resource"));
+        }
+        let instance = *places.entry(sample.path.truncated(2)).or_insert(index);
+        let resource = *places.entry(sample.path.truncated(3)).or_insert(index);
+        ordered.push((instance, resource, index));
+    }
+    ordered.sort_unstable();
+    Ok(ordered.into_iter().map(|(_, _, index)| &samples[index]).collect())
+}
+
 fn write_resources(scope: &Scope<'_>, samples: &[&Sample<'_>], payload: &mut Vec<u8>) -> Result<(), Error> {
-    for (_, samples) in groups(samples, 2)? {
-        write_resource(scope, samples[0].path.truncated(3), &samples, payload)?;
+    for samples in samples.chunk_by(|one, other| one.path.resource() == other.path.resource()) {
+        write_resource(scope, samples[0].path.truncated(3), samples, payload)?;
     }
     Ok(())
 }
@@ -324,32 +344,14 @@ fn write_resource(
     {
         return write_value(scope, Level::Resource, sample, payload);
     }
-    let mut content = Vec::new();
+    let start = payload.len();
     for sample in samples {
         if sample.path.depth() != 4 {
             return Err(unfit(sample.path, "the resource has another value, or resource instances"));
         }
-        write_value(scope, Level::ResourceInstance, sample, &mut content)?;
+        write_value(scope, Level::ResourceInstance, sample, payload)?;
     }
-    write_entry(Level::MultipleResource, path, &content, payload)
-}
-
-/// The samples by their id at a level, in order of first appearance. None of them ends above it.
-fn groups<'s, 'v>(
-    samples: &[&'s Sample<'v>],
-    level: usize,
-) -> Result<Vec<(u16, Vec<&'s Sample<'v>>)>, Error> {
-    let mut groups: Vec<(u16, Vec<_>)> = Vec::new();
-    let mut places = FxHashMap::default();
-    for &sample in samples {
-        let &id = sample.path.ids().get(level).ok_or_else(|| unfit(sample.path, "it is no resource"))?;
-        let place = *places.entry(id).or_insert(groups.len());
-        if place == groups.len() {
-            groups.push((id, Vec::new()));
-        }
-        groups[place].1.push(sample);
-    }
-    Ok(groups)
+    write_head_at(start, Level::MultipleResource, path, payload)
 }
 
 fn write_value(
@@ -387,10 +389,25 @@ fn write_value(
     }
 }
 
-/// One entry of the last id of a path, its head as short as can be.
+/// One entry of the last id of a path.
 fn write_entry(level: Level, path: Path, content: &[u8], payload: &mut Vec<u8>) -> Result<(), Error> {
-    let length = content.len().to_be_bytes();
-    let width = match content.len() {
+    write_head(level, path, content.len(), payload)?;
+    payload.extend_from_slice(content);
+    Ok(())
+}
+
+/// The head of an entry whose content is everything from `start` on.
+fn write_head_at(start: usize, level: Level, path: Path, payload: &mut Vec<u8>) -> Result<(), Error> {
+    let end = payload.len();
+    write_head(level, path, end - start, payload)?;
+    let length = payload.len() - end;
+    payload[start..].rotate_right(length);
+    Ok(())
+}
+
+/// The head of an entry, as short as can be.
+fn write_head(level: Level, path: Path, length: usize, payload: &mut Vec<u8>) -> Result<(), Error> {
+    let width = match length {
         0..=7 => 0,
         8..=0xff => 1,
         0x100..=0xffff => 2,
@@ -399,14 +416,14 @@ fn write_entry(level: Level, path: Path, content: &[u8], payload: &mut Vec<u8>) 
     };
     let [high, low] = path.ids().last().copied().unwrap_or_default().to_be_bytes();
     let wide = if high == 0 { 0 } else { WIDE_ID };
-    let inline = if width == 0 { content.len() as u8 } else { 0 };
+    let inline = if width == 0 { length as u8 } else { 0 };
     payload.push((level as u8) << 6 | wide | width << 3 | inline);
     if high != 0 {
         payload.push(high);
     }
     payload.push(low);
+    let length = length.to_be_bytes();
     payload.extend_from_slice(&length[length.len() - usize::from(width)..]);
-    payload.extend_from_slice(content);
     Ok(())
 }
 
@@ -425,6 +442,9 @@ const WIDE_ID: u8 = 0b10_0000;
 
 /// For the first guess at how many samples there are.
 const SMALLEST_USUAL_ENTRY: usize = 6;
+
+/// For the first guess at how long the payload is.
+const USUAL_ENTRY: usize = 16;
 
 #[cfg(test)]
 mod tests;

@@ -77,11 +77,11 @@ pub(super) fn encode<'v>(records: impl ExactSizeIterator<Item = Outgoing<'v>>) -
         writer.map(fields.into_iter().filter(|is_there| *is_there).count());
         if let Some(name) = &record.base_name {
             writer.integer(BASE_NAME);
-            writer.text(name);
+            writer.text(&name.to_string());
         }
         if let Some(name) = &record.name {
             writer.integer(NAME_LABEL);
-            writer.text(name);
+            writer.text(&name.to_string());
         }
         if let Some(taken) = record.taken {
             writer.integer(TIME);

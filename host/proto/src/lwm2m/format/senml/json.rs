@@ -1,9 +1,11 @@
 //! SenML records in JSON (RFC 8428 section 5).
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write as _};
+use std::io::Write as _;
 
 use base64::Engine;
+use base64::display::Base64Display;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::de::{
     self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor,
@@ -12,14 +14,14 @@ use serde::de::{
 use super::super::Error;
 use super::super::scalar::{Number, Scalar};
 use super::record::{Entry, Label, Record};
-use super::{Outgoing, Pack, absolute_seconds};
+use super::{Name, Outgoing, Pack, USUAL_NAME, absolute_seconds};
 use crate::lwm2m::value::{Kind, Value};
 
 /// Adds the records of an array.
 pub(super) fn decode<'a>(pack: &mut Pack<'_, '_, 'a>, payload: &'a [u8]) -> Result<(), Error> {
     let mut json = serde_json::Deserializer::from_slice(payload);
     let result = Records(pack).deserialize(&mut json).and_then(|()| json.end());
-    result.map_err(|error| malformed(payload, &error))
+    result.map_err(|error| malformed(NAME, payload, &error))
 }
 
 struct Records<'r, 'p, 'd, 'a>(&'r mut Pack<'p, 'd, 'a>);
@@ -138,7 +140,7 @@ impl<'a> Visitor<'a> for ScalarVisitor {
 }
 
 /// A string that borrows where it has no escapes.
-struct Text<'a>(Cow<'a, str>);
+pub(in super::super) struct Text<'a>(pub(in super::super) Cow<'a, str>);
 
 impl<'a> Deserialize<'a> for Text<'a> {
     fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
@@ -159,7 +161,7 @@ impl<'a> Deserialize<'a> for Number {
 }
 
 /// The text of `vd` as the type of its resource.
-pub(super) fn opaque(text: Cow<'_, str>, kind: Option<Kind>) -> Value<'_> {
+pub(in super::super) fn opaque(text: Cow<'_, str>, kind: Option<Kind>) -> Value<'_> {
     let fitted = match kind {
         None | Some(Kind::Opaque) => {
             BASE64.decode(flat(&text).as_bytes()).ok().map(|bytes| Value::Opaque(Cow::Owned(bytes)))
@@ -179,65 +181,91 @@ fn flat(text: &str) -> Cow<'_, str> {
 }
 
 /// The place and the reason of an error, out of line and column.
-fn malformed(payload: &[u8], error: &serde_json::Error) -> Error {
+pub(in super::super) fn malformed(format: &'static str, payload: &[u8], error: &serde_json::Error) -> Error {
     let lines = payload.split_inclusive(|&byte| byte == b'\n');
     let before: usize = lines.take(error.line().saturating_sub(1)).map(<[u8]>::len).sum();
     let text = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
     Error::Malformed {
-        format: NAME,
+        format,
         offset: (before + error.column().saturating_sub(1)).min(payload.len()),
         reason: text.strip_suffix(&place).unwrap_or(&text).to_owned(),
     }
 }
 
 /// The array of the records.
-pub(super) fn encode<'v>(records: impl Iterator<Item = Outgoing<'v>>) -> Result<Vec<u8>, Error> {
-    let mut json = String::from("[");
+pub(super) fn encode<'v>(records: impl ExactSizeIterator<Item = Outgoing<'v>>) -> Result<Vec<u8>, Error> {
+    let mut json = Vec::with_capacity(2 + records.len() * USUAL_RECORD);
+    let mut name = String::with_capacity(USUAL_NAME);
+    json.push(b'[');
     for (index, record) in records.enumerate() {
-        json.push_str(if index == 0 { "{" } else { ",{" });
-        let names = [("bn", &record.base_name), ("n", &record.name)];
-        let names = names.into_iter().filter_map(|(field, name)| name.as_deref().map(|name| (field, name)));
-        for (index, (field, name)) in names.enumerate() {
-            let comma = if index == 0 { "" } else { "," };
-            json.push_str(&format!("{comma}\"{field}\":{}", serde_json::Value::from(name)));
+        json.extend_from_slice(if index == 0 { b"{" } else { b",{" });
+        if let Some(base_name) = &record.base_name {
+            write_name("bn", base_name, &mut name, &mut json);
+        }
+        if record.base_name.is_some() && record.name.is_some() {
+            json.push(b',');
+        }
+        if let Some(of) = &record.name {
+            write_name("n", of, &mut name, &mut json);
         }
         if let Some((seconds, milliseconds)) = record.taken.and_then(absolute_seconds) {
-            json.push_str(&format!(",\"t\":{seconds}.{milliseconds:03}"));
+            put(&mut json, format_args!(",\"t\":{seconds}.{milliseconds:03}"));
         }
         write_value(&record, &mut json)?;
-        json.push('}');
+        json.push(b'}');
     }
-    json.push(']');
-    Ok(json.into_bytes())
+    json.push(b']');
+    Ok(json)
 }
 
-fn write_value(record: &Outgoing<'_>, json: &mut String) -> Result<(), Error> {
+/// `text` is for its memory.
+fn write_name(field: &str, name: &Name<'_>, text: &mut String, json: &mut Vec<u8>) {
+    text.clear();
+    write!(text, "{name}").expect("a string takes everything");
+    put(json, format_args!("\"{field}\":"));
+    put_text(json, text);
+}
+
+fn write_value(record: &Outgoing<'_>, json: &mut Vec<u8>) -> Result<(), Error> {
     let Some(value) = &record.value else {
         return Ok(());
     };
-    let field = match value {
+    match value {
         Value::Text(text) | Value::CoreLink(text) => {
-            format!(",\"vs\":{}", serde_json::Value::from(text.as_ref()))
+            json.extend_from_slice(b",\"vs\":");
+            put_text(json, text);
         }
-        Value::Integer(number) | Value::Time(number) => format!(",\"v\":{number}"),
-        Value::Unsigned(number) => format!(",\"v\":{number}"),
+        Value::Integer(number) | Value::Time(number) => put(json, format_args!(",\"v\":{number}")),
+        Value::Unsigned(number) => put(json, format_args!(",\"v\":{number}")),
         // With a point or an exponent, so that it is a float to a reader without definitions too.
-        Value::Float(number) if number.is_finite() => format!(",\"v\":{number:?}"),
+        Value::Float(number) if number.is_finite() => put(json, format_args!(",\"v\":{number:?}")),
         Value::Float(_) => {
             let reason = "JSON has no infinities and no NaN";
             return Err(Error::Unfit { format: NAME, path: record.path, reason });
         }
-        Value::Boolean(flag) => format!(",\"vb\":{flag}"),
-        Value::Opaque(bytes) => format!(",\"vd\":\"{}\"", BASE64.encode(bytes)),
-        Value::ObjectLink(link) => format!(",\"vlo\":\"{link}\""),
-        Value::Null => ",\"v\":null".to_owned(),
-    };
-    json.push_str(&field);
+        Value::Boolean(flag) => put(json, format_args!(",\"vb\":{flag}")),
+        Value::Opaque(bytes) => put(json, format_args!(",\"vd\":\"{}\"", Base64Display::new(bytes, &BASE64))),
+        Value::ObjectLink(link) => put(json, format_args!(",\"vlo\":\"{link}\"")),
+        Value::Null => json.extend_from_slice(b",\"v\":null"),
+    }
     Ok(())
 }
 
+/// Text that is JSON already.
+pub(in super::super) fn put(json: &mut Vec<u8>, text: fmt::Arguments<'_>) {
+    json.write_fmt(text).expect("a vector takes everything");
+}
+
+/// A text as a string of JSON.
+pub(in super::super) fn put_text(json: &mut Vec<u8>, text: &str) {
+    serde_json::to_writer(json, text).expect("a vector takes everything");
+}
+
 pub(super) const NAME: &str = "SenML JSON";
+
+/// For the first guess at how long the array is.
+const USUAL_RECORD: usize = 32;
 
 /// `vd` is base64 for URLs without padding (RFC 8428 4.3); some clients pad it.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
