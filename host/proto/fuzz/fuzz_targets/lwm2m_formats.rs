@@ -1,7 +1,0 @@
-//! `cargo +nightly fuzz run lwm2m_formats` in `host/proto`.
-#![no_main]
-
-#[path = "../lwm2m_formats_body.rs"]
-mod body;
-
-libfuzzer_sys::fuzz_target!(|input: &[u8]| body::run(input));

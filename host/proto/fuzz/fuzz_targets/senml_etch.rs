@@ -1,0 +1,9 @@
+//! `cargo +nightly fuzz run senml_etch` in `host/proto`.
+#![no_main]
+
+#[path = "../lwm2m_formats_body.rs"]
+mod body;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| {
+    body::run("senml_etch", input);
+});
