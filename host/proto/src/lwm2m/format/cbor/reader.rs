@@ -37,7 +37,11 @@ pub(in super::super) struct Level(Option<u64>);
 
 impl<'a> Reader<'a> {
     pub(in super::super) fn new(format: &'static str, payload: &'a [u8]) -> Self {
-        Self { decoder: Decoder::new(payload), format }
+        let mut decoder = Decoder::new(payload);
+        if payload.starts_with(&SELF_DESCRIBED) {
+            decoder.set_position(SELF_DESCRIBED.len());
+        }
+        Self { decoder, format }
     }
 
     /// The next item. One with parts, or of a number that no type of LwM2M can hold, is [`Scalar::Other`]. Tags other
@@ -242,9 +246,9 @@ impl<'a> Reader<'a> {
     /// To be asked when all is read.
     pub(in super::super) fn end(&self) -> Result<(), Error> {
         let at = self.position();
-        match self.decoder.input().len() - at {
-            0 => Ok(()),
-            left => Err(self.malformed(at, format!("{left} bytes follow the end"))),
+        match at == self.decoder.input().len() {
+            true => Ok(()),
+            false => Err(self.malformed(at, "the payload goes on after its end")),
         }
     }
 
@@ -317,6 +321,8 @@ fn decimal(exponent: i128, mantissa: i128) -> Scalar<'static> {
 const CUT: &str = "the payload ends within an item";
 /// How deep items within items may be: tags, and what is left out.
 const MAX_DEPTH: usize = 16;
+/// The tag that says that this is CBOR (RFC 8949 3.4.6).
+const SELF_DESCRIBED: [u8; 3] = [0xD9, 0xD9, 0xF7];
 const EPOCH_TIME: u64 = 1;
 const BIG_NUMBER: u64 = 2;
 const NEGATIVE_BIG_NUMBER: u64 = 3;

@@ -225,7 +225,7 @@ fn errors_name_the_byte() {
         (&b""[..], 0, "the payload ends within an item"),
         (b"\x19\x01", 0, "the payload ends within an item"),
         (b"\x62a", 0, "the payload ends within an item"),
-        (b"\x01\x02\x03", 1, "2 bytes follow the end"),
+        (b"\x01\x02\x03", 1, "the payload goes on after its end"),
         (b"\xff", 0, "a break where an item is expected"),
         (b"\xc1\xff", 1, "a break where an item is expected"),
         (b"\xa1\x01\xff", 2, "a break where an item is expected"),

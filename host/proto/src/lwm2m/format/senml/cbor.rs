@@ -126,3 +126,6 @@ pub(super) const NAME: &str = "SenML CBOR";
 const BASE_NAME: i64 = -2;
 const NAME_LABEL: i64 = 0;
 const TIME: i64 = 6;
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::super::fixture::{Device, json_values, path};
 use super::super::{
     Definitions, SENML_CBOR, SENML_ETCH_CBOR, SENML_ETCH_JSON, SENML_JSON, TLV, decode, decode_into, encode,
-    encode_paths,
+    encode_in, encode_paths,
 };
 use super::*;
 use crate::lwm2m::value::ObjectLink;
@@ -288,6 +288,42 @@ fn a_list_of_paths_stands_below_the_alternate_path() {
         }
     }
     assert_eq!(encode_paths(TLV, "/", &paths), Err(Error::Unsupported { format: TLV }));
+}
+
+/// RFC 8790 section 3.2.
+#[test]
+fn null_removes_in_a_patch() {
+    let samples = [sample("/3/0/6/1", Value::Null), sample("/3/0/9", Value::Integer(5))];
+    let written = encode(SENML_ETCH_JSON, Path::root(), &samples, &()).expect("can be written");
+    assert_eq!(written, br#"[{"n":"/3/0/6/1","v":null},{"n":"/3/0/9","v":5}]"#);
+    assert_eq!(decode(Some(SENML_ETCH_JSON), Path::root(), &written, &()), Ok(samples.to_vec()));
+}
+
+#[test]
+fn names_begin_with_the_alternate_path() {
+    let samples = [sample("/3/0/9", Value::Integer(5)), sample("/3/0/6/1", Value::Integer(1))];
+    for (request, alternate_path, json) in [
+        ("/", "/lwm2m", r#"[{"n":"/lwm2m/3/0/9","v":5},{"n":"/lwm2m/3/0/6/1","v":1}]"#),
+        ("/3/0", "/lwm2m/", r#"[{"bn":"/lwm2m/3/0/","n":"9","v":5},{"n":"6/1","v":1}]"#),
+        ("/3/0", "/\"", r#"[{"bn":"/\"/3/0/","n":"9","v":5},{"n":"6/1","v":1}]"#),
+    ] {
+        let scope = Scope { alternate_path, ..Scope::new(path(request), &()) };
+        let written = encode_in(SENML_JSON, &scope, &samples).expect("can be written");
+        assert_eq!(String::from_utf8(written.clone()).as_deref(), Ok(json));
+        let mut read = Vec::new();
+        decode_into(Some(SENML_JSON), &scope, &written, &mut read).expect("what is written can be read");
+        assert_eq!(read, samples);
+    }
+}
+
+#[test]
+fn a_name_is_bounded() {
+    let json = |length| format!(r#"[{{"bn":"/3/{}"}},{{"n":"/9/1","v":1}}]"#, "0".repeat(length));
+    let read = |length| {
+        decode(Some(SENML_JSON), Path::root(), json(length).as_bytes(), &()).map(|read| read[0].path)
+    };
+    assert_eq!(read(4089), Ok(path("/3/0/9/1")));
+    assert!(matches!(read(4090), Err(Error::Malformed { .. })));
 }
 
 #[test]
