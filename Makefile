@@ -26,7 +26,7 @@ test-plugins:
 	$(CARGO) test --manifest-path plugins/Cargo.toml
 	scripts/plugins-build --check
 
-interop: ## Real third-party clients: Leshan and aiocoap
+interop: ## Real third-party clients and tools: those that scripts/setup interop names
 	scripts/setup interop
 	$(CARGO) build -p tidegate
 	$(CARGO) test -p tidegate-tests --test 'interop_*' -- --ignored --nocapture

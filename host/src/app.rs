@@ -1,19 +1,23 @@
 //! Builds a gateway from its configuration, and stops it: the only file that names everything.
 //!
 //! 1. translators are proved; 2. sockets are bound; 3. the broker, if it is ours, and the session to it start;
-//! 4. the shards start, then the downlink thread. Stopping goes the other way, so that what was taken in still goes out.
+//! 4. the shards start, then the downlink thread; 5. the folder of object definitions is watched. Stopping goes the other way, so that what was taken in still goes out.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use arc_swap::ArcSwap;
 use tidegate_proto::lwm2m::model::Models;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::bridge::{Downlink, Faults, Pattern, Routing, Shared, UplinkBridge};
 use crate::config::{self, Config};
+use crate::model::{self, Folder, Readers, Reading, Watch};
 use crate::mqtt::{self, EmbeddedBroker, Outbox, QoS, Session, SessionOptions, Subscription};
 use crate::net::{self, Clock, Directory, Shard, ShardHandle};
 use crate::plugin::contract::types;
@@ -26,6 +30,7 @@ pub struct Gateway {
     broker: String,
     session: Session,
     embedded: Option<EmbeddedBroker>,
+    models: Watch,
     stop: watch::Sender<bool>,
     shards: Vec<JoinHandle<()>>,
     downlink: JoinHandle<()>,
@@ -40,7 +45,8 @@ impl Gateway {
             .map_err(|error| anyhow::anyhow!("the WebAssembly engine cannot start: {error:#}"))?;
         let routing = route(prove(&engine, config)?, config)?;
         let subscriptions = subscriptions(&routing)?;
-        let shared = share(config, routing)?;
+        let mut folder = Folder::new(&config.models.directory);
+        let shared = share(routing, read_models(&mut folder));
         let count = shard_count(config)?;
         let sockets = net::bind_listeners(&config.coap.listen, count.into())?;
         let coap = sockets.iter().take(1).flatten().filter_map(|socket| socket.local_addr().ok()).collect();
@@ -69,7 +75,9 @@ impl Gateway {
             };
             shards.push(shard.start(commands, handles.clone(), stopped.clone())?);
         }
-        Ok(Self { coap, broker, session, embedded, stop, shards, downlink, _engine: engine })
+        let readers = Readers { current: Arc::clone(&shared.models), shards: handles };
+        let models = Watch::start(folder, readers, LOOK_EVERY, stopped);
+        Ok(Self { coap, broker, session, embedded, models, stop, shards, downlink, _engine: engine })
     }
 
     /// Where CoAP is listened to.
@@ -85,6 +93,11 @@ impl Gateway {
     /// The session with the broker.
     pub fn session(&self) -> &Session {
         &self.session
+    }
+
+    /// Read the folder of object definitions again.
+    pub fn read_models_again(&self) {
+        self.models.read_again();
     }
 
     /// Take in nothing more, send what was taken in, then end.
@@ -108,12 +121,19 @@ impl Gateway {
     }
 }
 
-/// Run a gateway until SIGINT or SIGTERM.
+/// Run a gateway until SIGINT or SIGTERM. At SIGHUP it reads the object definitions again.
 pub async fn run(config: Config) -> anyhow::Result<()> {
+    let mut hangups = signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?;
     let gateway = Gateway::start(&config).await?;
     let coap = gateway.coap().iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
     tracing::info!(coap, mqtt = gateway.broker(), version = env!("CARGO_PKG_VERSION"), "ready");
-    let signal = stop_signal().await?;
+    let mut stop = pin!(stop_signal());
+    let signal = loop {
+        tokio::select! {
+            signal = &mut stop => break signal?,
+            Some(()) = hangups.recv() => gateway.read_models_again(),
+        }
+    };
     tracing::info!(signal, "stopping");
     gateway.stop().await;
     tracing::info!("stopped");
@@ -122,7 +142,6 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 
 /// Waits for SIGINT or SIGTERM and names it.
 pub(crate) async fn stop_signal() -> anyhow::Result<&'static str> {
-    use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
     Ok(tokio::select! {
@@ -211,42 +230,30 @@ async fn broker(config: &Config) -> anyhow::Result<(Option<EmbeddedBroker>, Sess
     })
 }
 
-fn share(config: &Config, routing: Routing) -> anyhow::Result<Shared> {
+fn share(routing: Routing, models: Models) -> Shared {
     let directory = Directory::new();
     for slot in routing.slots() {
         directory.index(slot.active().subscriptions().parameters.clone());
     }
-    Ok(Shared {
+    Shared {
         directory: Arc::new(directory),
-        models: Arc::new(models(config)?),
+        models: Arc::new(ArcSwap::from_pointee(models)),
         routing: Arc::new(routing),
         faults: Arc::new(Faults::new()),
         clock: Clock::start(),
-    })
+    }
 }
 
-/// The built-in object definitions, and over them the folder's. A broken file is named and skipped.
-fn models(config: &Config) -> anyhow::Result<Models> {
-    let mut models = Models::built_in();
-    let directory = &config.models.directory;
-    if !directory.is_dir() {
-        return Ok(models);
+/// The operator's object definitions over those in the box. What is wrong with them stops nothing.
+fn read_models(folder: &mut Folder) -> Models {
+    let reading = folder.read();
+    let Reading { files, definitions, broken, .. } = reading;
+    if files > 0 || broken > 0 {
+        let folder = folder.directory().display();
+        tracing::info!(%folder, files, definitions, broken, "object definitions read");
     }
-    let entries =
-        std::fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?;
-    for entry in entries {
-        let path = entry?.path();
-        if path.extension().is_none_or(|extension| extension != "xml") {
-            continue;
-        }
-        let name = path.display().to_string();
-        let loaded = std::fs::read_to_string(&path).map_err(|error| error.to_string());
-        let loaded = loaded.and_then(|text| models.load_xml(&name, &text).map_err(|error| error.to_string()));
-        if let Err(error) = loaded {
-            tracing::warn!(file = name, error, "object definition skipped");
-        }
-    }
-    Ok(models)
+    model::warn(&reading.problems);
+    reading.models
 }
 
 fn server_config(config: &Config, shared: &Shared, shard: u8) -> tidegate_proto::lwm2m::server::Config {
@@ -255,7 +262,11 @@ fn server_config(config: &Config, shared: &Shared, shard: u8) -> tidegate_proto:
         lifetime_min: config.registration.lifetime_min,
         lifetime_max: config.registration.lifetime_max,
         awake_window: config.registration.awake_window,
-        models: Arc::clone(&shared.models),
+        models: shared.models.load_full(),
+        coap: tidegate_proto::coap::endpoint::Config {
+            block: config.coap.block_size,
+            ..tidegate_proto::coap::endpoint::Config::new(shard)
+        },
         ..tidegate_proto::lwm2m::server::Config::default()
     }
 }
@@ -270,3 +281,5 @@ fn shard_count(config: &Config) -> anyhow::Result<u8> {
 
 /// How long publications that wait may still take to reach the broker when the gateway stops.
 const DRAIN: Duration = Duration::from_secs(5);
+/// How often the folder of object definitions is looked at where the file system does not tell of changes.
+const LOOK_EVERY: Duration = Duration::from_secs(10);

@@ -8,6 +8,7 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod log;
+pub mod model;
 pub mod mqtt;
 pub mod net;
 pub mod plugin;

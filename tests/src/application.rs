@@ -30,7 +30,7 @@ pub enum MqttVersion {
 }
 
 /// A publication as it arrived.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Message {
     /// Topic.
     pub topic: String,
@@ -73,7 +73,7 @@ impl Application {
         let client = match version {
             MqttVersion::V4 => {
                 let mut options = MqttOptions::new(name, "127.0.0.1", port);
-                options.set_keep_alive(Duration::from_secs(30)).set_max_packet_size(1 << 20, 1 << 20);
+                options.set_keep_alive(Duration::from_secs(30)).set_max_packet_size(16 << 20, 16 << 20);
                 let (client, connection) = Client::new(options, 1024);
                 client.subscribe("#", QoS::ExactlyOnce)?;
                 std::thread::spawn(move || listener.run_v4(connection));
@@ -81,7 +81,7 @@ impl Application {
             }
             MqttVersion::V5 => {
                 let mut options = v5::MqttOptions::new(name, "127.0.0.1", port);
-                options.set_keep_alive(Duration::from_secs(30)).set_max_packet_size(Some(1 << 20));
+                options.set_keep_alive(Duration::from_secs(30)).set_max_packet_size(Some(16 << 20));
                 let (client, connection) = v5::Client::new(options, 1024);
                 client.subscribe("#", v5::mqttbytes::QoS::ExactlyOnce)?;
                 std::thread::spawn(move || listener.run_v5(connection));
@@ -160,6 +160,14 @@ impl Message {
     /// The payload as JSON, if it is any.
     pub fn json(&self) -> Option<Json> {
         serde_json::from_slice(&self.payload).ok()
+    }
+}
+
+impl std::fmt::Debug for Message {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { topic, payload, qos, retain } = self;
+        let retain = if *retain { ", retained" } else { "" };
+        write!(formatter, "{topic} (QoS {qos}{retain}): {}", String::from_utf8_lossy(payload))
     }
 }
 

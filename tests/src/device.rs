@@ -40,6 +40,8 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Tree {
     resources: BTreeMap<Path, Value>,
+    /// What was written with Write-Attributes: `pmin=1` and the like, by path.
+    attributes: BTreeMap<String, Vec<String>>,
     observations: Vec<Observation>,
 }
 
@@ -58,7 +60,7 @@ impl Device {
     pub fn new(gateway: SocketAddr, endpoint: &str) -> Result<Self> {
         let shared = Arc::new(Shared {
             peer: Peer::connect(gateway)?,
-            tree: Mutex::new(Tree { resources: resources(), observations: Vec::new() }),
+            tree: Mutex::new(Tree { resources: resources(), ..Tree::default() }),
             requests: Inbox::default(),
             answers: Inbox::default(),
             next_mid: AtomicU16::new(1),
@@ -124,6 +126,11 @@ impl Device {
         let path = content::resource_path(path).context("a resource path")?;
         self.shared.tree().resources.insert(path, value);
         Ok(())
+    }
+
+    /// A resource's value, as far as it is there.
+    pub fn get(&self, path: &str) -> Option<Value> {
+        self.shared.tree().resources.get(&content::resource_path(path)?).cloned()
     }
 
     /// Send a notification for the observation of `path`; the message, so that it can be sent again.
@@ -196,11 +203,19 @@ impl Shared {
         let mut tree = self.tree();
         let path = content::path_of(request);
         match u8::from(request.header.code) {
+            GET if peer::option_uint(request, CoapOption::Accept) == Some(LINK_FORMAT) => {
+                tree.discover(request, &path)
+            }
             GET => tree.read(request, &path),
+            PUT if request.get_option(CoapOption::UriQuery).is_some() => tree.attribute(request, &path),
             PUT => tree.write(request, &path),
-            // Execute, and partial update of an instance.
-            POST => peer::acknowledgement(request, "2.04"),
-            DELETE => peer::acknowledgement(request, "2.02"),
+            POST => match path.split('/').count() - 1 {
+                1 => tree.take(request, &path, "2.01"),
+                2 => tree.take(request, &path, "2.04"),
+                // Execute.
+                _ => peer::acknowledgement(request, "2.04"),
+            },
+            DELETE => tree.delete(request, &path),
             _ => peer::acknowledgement(request, "4.05"),
         }
     }
@@ -273,6 +288,56 @@ impl Tree {
         }
     }
 
+    /// A partial update of an instance, or the creation of one.
+    fn take(&mut self, request: &Packet, path: &str, done: &str) -> Packet {
+        let like = |[object, _, resource]: Path| {
+            let mut same =
+                self.resources.iter().filter(|(known, _)| (known[0], known[2]) == (object, resource));
+            same.next().map(|(_, value)| value.clone())
+        };
+        match content::taken(request, path, like) {
+            Some(resources) => {
+                self.resources.extend(resources);
+                peer::acknowledgement(request, done)
+            }
+            None => peer::acknowledgement(request, "4.00"),
+        }
+    }
+
+    fn delete(&mut self, request: &Packet, path: &str) -> Packet {
+        let there: Vec<Path> = self.under(path).into_iter().map(|(path, _)| path).collect();
+        for path in &there {
+            self.resources.remove(path);
+        }
+        peer::acknowledgement(request, if there.is_empty() { "4.04" } else { "2.02" })
+    }
+
+    fn attribute(&mut self, request: &Packet, path: &str) -> Packet {
+        let queries = peer::option_values(request, CoapOption::UriQuery);
+        let queries = queries.iter().map(|query| String::from_utf8_lossy(query).into_owned()).collect();
+        self.attributes.insert(path.to_owned(), queries);
+        peer::acknowledgement(request, "2.04")
+    }
+
+    fn discover(&self, request: &Packet, path: &str) -> Packet {
+        let resources = self.under(path);
+        if resources.is_empty() {
+            return peer::acknowledgement(request, "4.04");
+        }
+        let below = resources.iter().map(|(path, _)| path.map(|level| format!("/{level}")).concat());
+        let links = std::iter::once(path.to_owned()).chain(below.filter(|below| below != path));
+        let links: Vec<_> = links.map(|path| self.link(&path)).collect();
+        let mut answer = peer::acknowledgement(request, "2.05");
+        answer.add_option(CoapOption::ContentFormat, vec![40]);
+        answer.payload = links.join(",").into_bytes();
+        answer
+    }
+
+    fn link(&self, path: &str) -> String {
+        let attributes = self.attributes.get(path).into_iter().flatten();
+        format!("<{path}>{}", attributes.map(|attribute| format!(";{attribute}")).collect::<String>())
+    }
+
     fn under(&self, path: &str) -> Vec<(Path, Value)> {
         let levels: Vec<u16> = path.split('/').filter_map(|level| level.parse().ok()).collect();
         let inside = |(found, _): &(&Path, &Value)| found.starts_with(&levels[..levels.len().min(3)]);
@@ -302,6 +367,9 @@ fn resources() -> BTreeMap<Path, Value> {
 /// What [`Device::registration`] announces, to the byte what the Wakaama example client sends.
 const LINKS: &str = "</>;rt=\"oma.lwm2m\";ct=110,</1>;ver=1.1,</1/0>,</2/0>,</3/0>,</4/0>,</5/0>,</6/0>,</7/0>,\
                      </31024>,</31024/10>,</31024/11>,</31024/12>";
+
+/// The Content-Format of what Discover answers.
+const LINK_FORMAT: u64 = 40;
 
 const GET: u8 = 1;
 const POST: u8 = 2;

@@ -38,10 +38,14 @@ pub struct Setup {
     pub version: u8,
     /// `[coap] shards`; 0: as many as there are cores.
     pub shards: u8,
+    /// Further keys of `[coap]`.
+    pub coap: Json,
     /// `[translator.settings]`.
     pub settings: Json,
     /// `[registration]`.
     pub registration: Json,
+    /// Names and texts of the files that the folder of object definitions begins with, see [`Gateway::models`].
+    pub models: Vec<(String, String)>,
 }
 
 impl Setup {
@@ -51,8 +55,10 @@ impl Setup {
             broker,
             version: 5,
             shards: 0,
+            coap: json!({}),
             settings: json!({ "compatibility": compatibility }),
             registration: json!({}),
+            models: Vec::new(),
         }
     }
 
@@ -61,8 +67,11 @@ impl Setup {
             Broker::On(port) => format!("mqtt://127.0.0.1:{port}"),
             Broker::Embedded => "embedded".to_owned(),
         };
+        let mut coap_table = self.coap.clone();
+        coap_table["listen"] = json!([format!("127.0.0.1:{coap}")]);
+        coap_table["shards"] = json!(self.shards);
         let configuration = json!({
-            "coap": { "listen": [format!("127.0.0.1:{coap}")], "shards": self.shards },
+            "coap": coap_table,
             "mqtt": {
                 "broker": broker,
                 "version": self.version,
@@ -108,6 +117,11 @@ impl Gateway {
         self.folder.path()
     }
 
+    /// Its folder of object definitions.
+    pub fn models(&self) -> PathBuf {
+        self.folder.path().join(MODELS)
+    }
+
     /// End it cleanly (SIGTERM).
     pub fn terminate(&mut self) -> Result<ExitStatus> {
         self.process.terminate()
@@ -124,6 +138,10 @@ impl Gateway {
         let folder = TempDir::new()?;
         let (coap, embedded) = (port::free()?, port::free()?);
         std::fs::write(folder.path().join(CONFIGURATION), setup.toml(coap, embedded)?)?;
+        std::fs::create_dir(folder.path().join(MODELS))?;
+        for (name, text) in &setup.models {
+            std::fs::write(folder.path().join(MODELS).join(name), text)?;
+        }
         let process = run(folder.path())?;
         let mqtt = match setup.broker {
             Broker::On(port) => port,
@@ -163,6 +181,8 @@ fn beside_this_test() -> Result<PathBuf> {
 }
 
 const CONFIGURATION: &str = "tidegate.toml";
+/// The default of `[models] directory`.
+const MODELS: &str = "models";
 
 /// How many sets of ports are tried.
 const ATTEMPTS: usize = 5;

@@ -45,6 +45,11 @@ impl<T: Clone + Debug> Inbox<T> {
         found.map(|index| items[index].clone())
     }
 
+    /// Wait until this holds for all that is there; false when it does not in time.
+    pub fn wait_until(&self, patience: Duration, holds: impl Fn(&[T]) -> bool) -> bool {
+        self.wait(patience, |items| holds(items).then_some(0)).1.is_some()
+    }
+
     /// A copy of everything that is there, now.
     pub fn all(&self) -> Vec<T> {
         self.lock().clone()

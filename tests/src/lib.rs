@@ -2,25 +2,30 @@
 //!
 //! Every test starts a gateway of its own on loopback ports of its own ([`Gateway`]), with mosquitto
 //! ([`Mosquitto`]) or the gateway's embedded broker, an application on the MQTT side ([`Application`]) and, on the
-//! CoAP side, a scripted peer ([`Peer`]) or a simulated client ([`Device`]). Nothing here sleeps: everything waits
+//! CoAP side, a scripted peer ([`Peer`]) or a simulated client ([`Device`]). [`Server`] alone does without the gateway. Nothing here sleeps: everything waits
 //! for something to happen, for [`PATIENCE`] at most, and says what it has seen instead when it does not.
 
 use std::io::Write;
 
 mod application;
+mod cache;
 mod device;
 mod gateway;
 mod inbox;
+mod leshan;
 mod mosquitto;
 mod peer;
 mod port;
 mod process;
 mod relay;
+mod server;
 
 pub use application::{Application, Message, MqttVersion};
+pub use cache::installed;
 pub use device::{Device, Format, Value};
 pub use gateway::{Broker, Gateway, Setup, tidegate};
 pub use inbox::{Inbox, PATIENCE};
+pub use leshan::{TEST_OBJECT, leshan};
 pub use mosquitto::Mosquitto;
 pub use peer::{
     Peer, acknowledgement, code, code_text, empty, option_uint, option_values, request, response,
@@ -28,6 +33,7 @@ pub use peer::{
 pub use port::free as free_port;
 pub use process::Process;
 pub use relay::Relay;
+pub use server::{Answer, Server};
 
 /// Why a test that needs something this machine may lack is not run.
 pub fn skipped(why: &str) {

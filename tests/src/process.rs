@@ -56,6 +56,21 @@ impl Process {
             .with_context(|| format!("{} never said {parts:?}:\n{}", self.name, self.everything()))
     }
 
+    /// Wait until at least so many lines of its output contain all of `parts`.
+    pub fn said_times(&self, parts: &[&str], times: usize) -> Result<()> {
+        self.output
+            .wait_until(PATIENCE, |lines| lines.iter().filter(|line| contains(line, parts)).count() >= times)
+            .then_some(())
+            .with_context(|| {
+                format!("{} did not say {parts:?} {times} times:\n{}", self.name, self.everything())
+            })
+    }
+
+    /// Pass over what it has said so far.
+    pub fn forget(&self) {
+        self.output.drain();
+    }
+
     /// How many lines so far contain all of `parts`.
     pub fn times_said(&self, parts: &[&str]) -> usize {
         self.output.count(|line| contains(line, parts))
@@ -111,7 +126,8 @@ impl Process {
         self.output.all().join("\n")
     }
 
-    fn signal(&self, name: &str) -> Result<()> {
+    /// Send it a signal, such as `HUP`.
+    pub fn signal(&self, name: &str) -> Result<()> {
         let status =
             Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status()?;
         if !status.success() {

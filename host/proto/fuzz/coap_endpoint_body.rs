@@ -170,7 +170,7 @@ impl Script<'_> {
                 self.receipts.extend(receipt);
                 3
             }
-            Event::Acknowledged { .. } => 4,
+            Event::Acknowledged { .. } | Event::Transferred { .. } | Event::FetchEnded { .. } => 4,
         };
         self.seen[kind] += 1;
     }

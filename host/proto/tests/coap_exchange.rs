@@ -42,7 +42,12 @@ fn two_hundred(mischief: Mischief, body: usize) -> (usize, usize, Vec<u32>) {
                 assert_eq!(failure, Failure::Timeout);
                 endings.entry(id.0).or_default().1 += 1;
             }
-            Event::Acknowledged { .. } | Event::Notification { .. } => panic!("{event:?}"),
+            Event::Acknowledged { .. }
+            | Event::Transferred { .. }
+            | Event::FetchEnded { .. }
+            | Event::Notification { .. } => {
+                panic!("{event:?}")
+            }
         });
         if !pair.step() {
             break;

@@ -20,6 +20,9 @@ pub(crate) fn resolve(
     let (name, path) = lift::outline(&request.operation);
     let asked = Asked { operation: name, path, context: bind_context(slot, &request.context) };
     let found = request.recipients.iter().find_map(|recipient| locate(shared, here, recipient));
+    let may_be_only = request.attributes.iter().any(|(name, _)| name == ELSE_ONLY);
+    let only = || if may_be_only { shared.directory.only() } else { None };
+    let found = found.or_else(|| only().map(|(endpoint, shard)| (shard, endpoint)));
     let Some((shard, endpoint)) = found else {
         let endpoint = request.recipients.first().map_or("", |of| match of {
             types::Recipient::Endpoint(name) | types::Recipient::Parameter((_, name)) => name,
@@ -52,3 +55,7 @@ fn locate(shared: &Shared, here: Option<(&str, u8)>, recipient: &types::Recipien
 fn failed(endpoint: Arc<str>, asked: Asked, failure: Failure) -> Box<Event> {
     Box::new(Event::Failed { endpoint, registration: None, asked, failure })
 }
+
+/// The attribute of a request which says that, where none of its recipients is registered, the only client that is there
+/// is meant: a shared topic need not name it.
+const ELSE_ONLY: &str = "else-only-client";

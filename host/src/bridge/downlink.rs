@@ -108,8 +108,9 @@ impl Downlink {
 
     fn tell_failed(&mut self, slot: usize, event: &Event) {
         let caller = &mut self.callers[slot];
-        let result =
-            lower::with_event(event, &self.shared.models, Clock::timestamp(), |event| caller.uplink(event));
+        let result = lower::with_event(event, &self.shared.models.load(), Clock::timestamp(), |event| {
+            caller.uplink(event)
+        });
         let name = self.shared.routing.slots()[slot].name().to_owned();
         match result {
             Ok(actions) => {

@@ -6,12 +6,11 @@ use std::time::{Duration, Instant};
 use rustc_hash::FxHashMap;
 use serde_json::{Value as Json, json};
 use tidegate_proto::lwm2m::format;
-use tidegate_proto::lwm2m::model::Models;
+use tidegate_proto::lwm2m::model::{Defined, Models};
 use tidegate_proto::lwm2m::path::Path;
 use tidegate_proto::lwm2m::registration::Registration;
 use tidegate_proto::lwm2m::server::{Content, Event};
 
-use super::lower::Defined;
 use crate::mqtt::Publication;
 use crate::plugin::Fault;
 
@@ -80,7 +79,7 @@ pub(crate) fn raw(event: &Event, models: &Models) -> Option<Publication> {
         Event::Progressed { .. } | Event::Failed { .. } => return None,
     };
     let topic = raw_topic(&registration.endpoint);
-    let definitions = Defined { models, registration };
+    let definitions = Defined::new(models, registration);
     let decoded = format::decode(content.format, path, &content.payload, &definitions);
     let senml = decoded
         .ok()

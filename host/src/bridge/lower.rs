@@ -1,8 +1,8 @@
 //! What `proto` says, in the contract's words, borrowed: nothing is copied before wasmtime copies it into the guest.
 
 use tidegate_proto::coap::endpoint::Delivery;
-use tidegate_proto::lwm2m::format::{self, Definitions, Scope};
-use tidegate_proto::lwm2m::model::Models;
+use tidegate_proto::lwm2m::format::{self, Scope};
+use tidegate_proto::lwm2m::model::{Defined, Models};
 use tidegate_proto::lwm2m::operation::OperationName;
 use tidegate_proto::lwm2m::path::Path;
 use tidegate_proto::lwm2m::registration::Registration;
@@ -175,7 +175,7 @@ fn with_content<R>(
     models: &Models,
     call: impl FnOnce(types::Content<'_>) -> R,
 ) -> R {
-    let definitions = Defined { models, registration };
+    let definitions = Defined::new(models, registration);
     let scope = Scope { alternate_path: &registration.alternate_path, ..Scope::new(path, &definitions) };
     let mut decoded = Vec::new();
     let problem = format::decode_into(content.format, &scope, &content.payload, &mut decoded)
@@ -189,18 +189,6 @@ fn with_content<R>(
         problem: problem.as_deref(),
         attributes: &[],
     })
-}
-
-/// The definitions in the versions that a client has registered.
-pub(crate) struct Defined<'a> {
-    pub(crate) models: &'a Models,
-    pub(crate) registration: &'a Registration,
-}
-
-impl Definitions for Defined<'_> {
-    fn kind(&self, object: u16, resource: u16) -> Option<Kind> {
-        self.models.kind(object, self.registration.object_version(object), resource)
-    }
 }
 
 fn with_registration<R>(

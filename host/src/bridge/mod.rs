@@ -16,6 +16,7 @@ pub mod uplink;
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 pub use downlink::Downlink;
 pub use fault::Faults;
 pub use route::{Pattern, Routing};
@@ -29,8 +30,8 @@ use crate::net::{Clock, Directory};
 pub struct Shared {
     /// Who is where.
     pub directory: Arc<Directory>,
-    /// Object definitions.
-    pub models: Arc<Models>,
+    /// Object definitions, which are others when the operator's folder has changed.
+    pub models: Arc<ArcSwap<Models>>,
     /// Which translators serve whom.
     pub routing: Arc<Routing>,
     /// Where translators' failures are told.

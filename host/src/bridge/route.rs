@@ -111,6 +111,7 @@ mod tests {
             alternate_path: "/".into(),
             objects: vec![Link { path: Path::new([3303, 0]), attributes: vec![] }],
             parameters: vec![],
+            content_formats: None,
             links: Box::default(),
             peer: Peer::plain(([127, 0, 0, 1], 5683).into()),
         };

@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use tidegate_proto::lwm2m::format;
 use tidegate_proto::lwm2m::registration::Registration;
 use tidegate_proto::lwm2m::server::{self, Event, Settlement};
 
@@ -15,6 +16,7 @@ use super::{Shared, address, fault, lower, message, split_context};
 use crate::config::OnFault;
 use crate::mqtt::{Lane, Publication, Refusal, Refused};
 use crate::net::{Clock, Command, ShardHandle, Uplink};
+use crate::plugin::contract::events;
 use crate::plugin::contract::types::{Action, Request};
 use crate::plugin::{Caller, Fault};
 
@@ -63,9 +65,14 @@ impl UplinkBridge {
     fn call(&mut self, slot: usize, event: &Event, outcome: &mut Outcome) {
         let received = Clock::timestamp();
         let caller = &mut self.callers[slot];
-        let result = lower::with_event(event, &self.shared.models, received, |event| caller.uplink(event));
+        let result =
+            lower::with_event(event, &self.shared.models.load(), received, |event| match senseless(event) {
+                Some(rejection) => Err(rejection),
+                None => Ok(caller.uplink(event)),
+            });
         match result {
-            Ok(actions) => {
+            Err(rejection) => outcome.rejection = Some(rejection),
+            Ok(Ok(actions)) => {
                 for action in actions {
                     match action {
                         Action::Publish(message) => outcome.publications.push(message::lift(message)),
@@ -73,7 +80,7 @@ impl UplinkBridge {
                     }
                 }
             }
-            Err(fault) => self.fail(slot, event, &fault, outcome),
+            Ok(Err(fault)) => self.fail(slot, event, &fault, outcome),
         }
     }
 
@@ -98,7 +105,7 @@ impl UplinkBridge {
         let slot = &self.shared.routing.slots()[slot];
         outcome.publications.extend(self.shared.faults.tell(slot.name(), "uplink", endpoint(event), fault));
         if slot.on_fault() == OnFault::Raw {
-            outcome.publications.extend(fault::raw(event, &self.shared.models));
+            outcome.publications.extend(fault::raw(event, &self.shared.models.load()));
         }
     }
 
@@ -143,6 +150,9 @@ impl UplinkBridge {
 impl Uplink for UplinkBridge {
     fn handle(&mut self, event: &Event, requests: &mut Vec<server::Request>) -> Settlement {
         let outcome = self.translate(event);
+        if let Some(rejection) = outcome.rejection {
+            return rejection;
+        }
         let settlement = self.queue(outcome.publications, event);
         if settlement == Settlement::Accepted {
             for (shard, request) in outcome.requests {
@@ -174,8 +184,19 @@ impl Uplink for UplinkBridge {
 struct Outcome {
     publications: Vec<Publication>,
     requests: Vec<(u8, server::Request)>,
+    /// The event is not for any translator.
+    rejection: Option<Settlement>,
     /// How deep in failures of its own requests a translator is.
     depth: u8,
+}
+
+/// What is told the sender of a Send that cannot be read. Other unreadable content has been asked for, and whoever has
+/// asked hears of it.
+fn senseless(event: &events::Event<'_>) -> Option<Settlement> {
+    let events::Event::Sent(sent) = event else { return None };
+    let problem = sent.content.problem?;
+    tracing::debug!(endpoint = sent.client.endpoint, problem, "a Send cannot be read");
+    Some(Settlement::Rejected { format: !format::is_readable(sent.content.format) })
 }
 
 /// Whether the device sends it again when it is not answered.

@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Broker, Config};
 use crate::log::{self, Format};
+use crate::model::{Folder, Reading};
 
 /// Parses the command line, starts logging and calls `run` or `demo` on a new tokio runtime. The exit code is 0, 1 after
 /// an error, which has been printed, or 2 for a command line that is none.
@@ -46,10 +47,7 @@ where
             let config = file.load()?;
             runtime()?.block_on(run(config))
         }
-        Command::Check(file) => {
-            println!("{}", summary(&file.load()?));
-            Ok(())
-        }
+        Command::Check(file) => check(&file.load()?),
         Command::Demo(options) => runtime()?.block_on(demo(options)),
     }
 }
@@ -114,8 +112,19 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
 }
 
-/// What a configuration comes to, for `tidegate check`.
-fn summary(config: &Config) -> String {
+/// Says what a configuration comes to. The gateway would start in spite of broken object definitions, but not as its
+/// operator means it.
+fn check(config: &Config) -> anyhow::Result<()> {
+    let reading = Folder::new(&config.models.directory).read();
+    println!("{}", summary(config, &reading));
+    reading.problems.iter().for_each(|problem| println!("{problem}"));
+    anyhow::ensure!(reading.broken == 0, "object definitions are broken: {}", reading.broken);
+    println!("The configuration is right.");
+    Ok(())
+}
+
+/// What a configuration comes to.
+fn summary(config: &Config, models: &Reading) -> String {
     let list =
         |addresses: &[SocketAddr]| addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let mut lines = vec![format!("CoAP         {}", list(&config.coap.listen))];
@@ -133,7 +142,12 @@ fn summary(config: &Config) -> String {
     for route in &config.routes {
         lines.push(format!("route        {} -> {}", route.endpoints, route.translators.join(", ")));
     }
-    lines.push("The configuration is right.".into());
+    lines.push(format!(
+        "models       built in, and {} (files: {}, definitions: {})",
+        config.models.directory.display(),
+        models.files,
+        models.definitions
+    ));
     lines.join("\n")
 }
 

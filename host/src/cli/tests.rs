@@ -48,7 +48,8 @@ fn a_wrong_file_is_named_before_anything_runs() {
 
 #[test]
 fn the_summary_names_broker_translator_and_route() {
-    let text = summary(&Config::default());
+    let nowhere = Folder::new(Path::new("/nowhere")).read();
+    let text = summary(&Config::default(), &nowhere);
     for part in ["0.0.0.0:5783", "embedded broker on 127.0.0.1:1883", "emqx", "* -> emqx"] {
         assert!(text.contains(part), "{part} in {text}");
     }

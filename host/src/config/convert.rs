@@ -59,7 +59,24 @@ fn coap(source: &Source<'_>, raw: &raw::Coap) -> Result<Coap, ConfigError> {
             "is empty; name at least one address, such as \"0.0.0.0:5783\"",
         ));
     }
-    Ok(Coap { listen, shards: count(source, "coap.shards", &raw.shards, 0..=1024, default.shards)? })
+    Ok(Coap {
+        listen,
+        shards: count(source, "coap.shards", &raw.shards, 0..=1024, default.shards)?,
+        block_size: block_size(source, &raw.block_size, default.block_size)?,
+    })
+}
+
+fn block_size(source: &Source<'_>, raw: &At<String>, default: usize) -> Result<usize, ConfigError> {
+    let key = "coap.block-size";
+    let size = size(source, key, raw, default)?;
+    match raw {
+        // What the three bits of a block option can say (RFC 7959 section 2.2).
+        Some(typed) if !(16..=1024).contains(&size) || !size.is_power_of_two() => {
+            let message = "must be \"16B\", \"32B\", \"64B\", \"128B\", \"256B\", \"512B\" or \"1KiB\"";
+            Err(source.error(&typed.span(), key, message))
+        }
+        _ => Ok(size),
+    }
 }
 
 fn dtls(source: &Source<'_>, raw: &raw::Dtls) -> Result<Dtls, ConfigError> {

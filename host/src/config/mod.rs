@@ -92,11 +92,14 @@ pub struct Coap {
     pub listen: Vec<SocketAddr>,
     /// Worker threads, each with its own sockets and state; 0 is one for each core.
     pub shards: usize,
+    /// Bytes of the largest block sent or asked for: a power of two from 16 to 1024 (RFC 7959 section 2.2).
+    pub block_size: usize,
 }
 
 impl Default for Coap {
     fn default() -> Self {
-        Self { listen: vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, 5783))], shards: 0 }
+        let listen = vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, 5783))];
+        Self { listen, shards: 0, block_size: 1024 }
     }
 }
 
@@ -149,7 +152,7 @@ impl Default for Mqtt {
             client_id: None,
             keep_alive: Duration::from_secs(30),
             outbox: 16_384,
-            max_packet: 1 << 20,
+            max_packet: 8 << 20,
             embedded: Embedded::default(),
         }
     }
@@ -237,7 +240,7 @@ impl Default for Registration {
 /// `[models]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Models {
-    /// Folder with OMA object XML, laid over the built-in definitions.
+    /// Folder with OMA object XML, laid over the built-in definitions. It need not exist, and may change at any time.
     pub directory: PathBuf,
 }
 

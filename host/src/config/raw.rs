@@ -27,10 +27,11 @@ pub(super) struct File {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub(super) struct Coap {
     pub(super) listen: ListAt<String>,
     pub(super) shards: At<i64>,
+    pub(super) block_size: At<String>,
 }
 
 #[derive(Default, Deserialize)]

@@ -67,6 +67,8 @@ fn errors_name_line_and_key_and_what_would_be_right() {
         ),
         ("[coap]\nlisten = []", 2, "coap.listen", "at least one address"),
         ("[coap]\nshards = -1", 2, "coap.shards", "from 0 to 1024"),
+        ("[coap]\nblock-size = \"48B\"", 2, "coap.block-size", "\"64B\""),
+        ("[coap]\nblock-size = \"2KiB\"", 2, "coap.block-size", "\"1KiB\""),
         ("[dtls]\nlisten = [\"0.0.0.0:5684\"]", 2, "dtls.listen", "not available in this version yet"),
         ("[mqtt]\nbroker = \"mqtts://b\"", 2, "mqtt.broker", "not available in this version yet"),
         ("[mqtt]\nbroker = \"ws://b\"", 2, "mqtt.broker", "not available in this version yet"),
@@ -132,6 +134,7 @@ fn what_is_typed_arrives() {
         [coap]
         listen = ["127.0.0.1:5683", "[::1]:5683"]
         shards = 3
+        block-size = "64B"
         [mqtt]
         broker = "mqtt://gateway@broker:1884"
         version = 4
@@ -156,7 +159,7 @@ fn what_is_typed_arrives() {
     "#;
     let config = Config::parse(text, Path::new("/etc/tidegate/tidegate.toml")).unwrap();
     assert_eq!(config.coap.listen[1], "[::1]:5683".parse().unwrap());
-    assert_eq!(config.coap.shards, 3);
+    assert_eq!((config.coap.shards, config.coap.block_size), (3, 64));
     let address = BrokerAddress { username: Some("gateway".into()), host: "broker".into(), port: 1884 };
     assert_eq!(config.mqtt.broker, Broker::External(address));
     assert_eq!((config.mqtt.version, config.mqtt.keep_alive), (MqttVersion::V4, Duration::from_secs(10)));

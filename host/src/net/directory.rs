@@ -76,6 +76,14 @@ impl Directory {
         self.read().shards.get(endpoint).copied()
     }
 
+    /// The only client there is, and its shard; none if there are several.
+    pub fn only(&self) -> Option<(Arc<str>, u8)> {
+        let entries = self.read();
+        let mut clients = entries.shards.iter();
+        let (endpoint, shard) = clients.next()?;
+        clients.next().is_none().then(|| (endpoint.clone(), *shard))
+    }
+
     /// The client that registered with a parameter of this value.
     pub fn endpoint_by_parameter(&self, name: &str, value: &str) -> Option<Arc<str>> {
         self.read().by_parameter.get(&(name.into(), value.into())).cloned()

@@ -14,6 +14,7 @@ use std::task::Poll;
 use std::thread;
 
 use tidegate_proto::coap::{Peer, Transmit};
+use tidegate_proto::lwm2m::model::Models;
 use tidegate_proto::lwm2m::registration::Registration;
 use tidegate_proto::lwm2m::server::{Config, End, Event, Output, Receipt, Request, Server, Settlement};
 use tidegate_proto::time::Instant;
@@ -44,6 +45,8 @@ pub enum Command {
     Perform(Request),
     /// End a registration: the client has registered at another shard.
     Remove(Arc<str>),
+    /// Take other object definitions.
+    Define(Arc<Models>),
 }
 
 /// How others reach a shard. When the last handle is gone, the shard ends.
@@ -223,6 +226,7 @@ impl<U: Uplink> Driver<U> {
             Command::Datagram(peer, datagram) => self.server.handle_datagram(now, peer, &datagram),
             Command::Perform(request) => self.server.perform(now, request),
             Command::Remove(endpoint) => self.server.remove(now, &endpoint),
+            Command::Define(models) => self.server.set_models(models),
         }
         self.pump();
     }

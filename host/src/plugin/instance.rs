@@ -47,7 +47,7 @@ impl Caller {
     /// # Errors
     /// As [`Self::uplink`].
     pub fn uplink_at(&mut self, now: Instant, event: &events::Event<'_>) -> Result<Vec<Action>, Fault> {
-        self.call(now, |translator, store| {
+        self.call(now, event_size(event), |translator, store| {
             translator.tidegate_translator_uplink().call_translate(store, event.clone())
         })
     }
@@ -69,7 +69,7 @@ impl Caller {
         now: Instant,
         message: &types::MessageParam<'_>,
     ) -> Result<Vec<Action>, Fault> {
-        self.call(now, |translator, store| {
+        self.call(now, message.payload.len(), |translator, store| {
             translator.tidegate_translator_downlink().call_translate(store, message.clone())
         })
     }
@@ -77,13 +77,14 @@ impl Caller {
     fn call(
         &mut self,
         now: Instant,
+        input: usize,
         function: impl FnOnce(&Translator, &mut Store<State>) -> Called,
     ) -> Result<Vec<Action>, Fault> {
         let result = self.slot.admit(now).and_then(|()| {
             let running = self.ready()?;
-            let limits = running.generation.limits();
-            let actions = running.instance.call(limits, function)?;
-            actions::check(&actions, limits)?;
+            let limits = running.generation.limits().for_input(input);
+            let actions = running.instance.call(&limits, function)?;
+            actions::check(&actions, &limits)?;
             Ok(actions)
         });
         let outcome = result.as_ref().err().map_or(Outcome::Ok, Fault::class);
@@ -138,10 +139,6 @@ impl Instance {
         let limits = generation.limits();
         let mut store = Store::new(generation.pre().engine(), State::new(name, limits));
         store.limiter(|state| &mut state.memory);
-        // What wasmtime copies out of the guest for one call, so that a small guest cannot ask for a huge copy.
-        store.set_hostcall_fuel(
-            limits.bytes.saturating_mul(2).saturating_add(limits.actions.saturating_mul(ACTION_COST)),
-        );
         arm(&mut store, limits)?;
         let translator = generation.pre().instantiate(&mut store).map_err(|error| classify(&error))?;
         let configured =
@@ -243,8 +240,27 @@ type Called = wasmtime::Result<Result<Vec<Action>, types::Fault>>;
 fn arm(store: &mut Store<State>, limits: &Limits) -> Result<(), Fault> {
     store.set_fuel(limits.fuel).map_err(|error| classify(&error))?;
     store.set_epoch_deadline(ticks(limits.wall));
-    store.data_mut().lines = 0;
+    // What wasmtime copies out of the guest, so that a small guest cannot ask for a huge copy.
+    store.set_hostcall_fuel(
+        limits.bytes.saturating_mul(2).saturating_add(limits.actions.saturating_mul(ACTION_COST)),
+    );
+    let state = store.data_mut();
+    state.memory.cap = limits.memory;
+    state.lines = 0;
     Ok(())
+}
+
+/// The bytes of an event's payload.
+fn event_size(event: &events::Event<'_>) -> usize {
+    match event {
+        events::Event::Answered(of) => of.content.payload.len(),
+        events::Event::Notified(of) => of.content.payload.len(),
+        events::Event::Sent(of) => of.content.payload.len(),
+        events::Event::Registered(of) => of.registration.links.len(),
+        events::Event::Updated(of) => of.registration.links.len(),
+        events::Event::Ended(of) => of.registration.links.len(),
+        events::Event::Progressed(_) | events::Event::Failed(_) => 0,
+    }
 }
 
 /// wasmtime's error as a fault. What is neither a limit nor a trap comes from reading the result: pointers out of bounds,

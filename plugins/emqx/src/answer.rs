@@ -5,7 +5,7 @@ use tidegate_sdk::{
     Sent, Stage,
 };
 
-use crate::content;
+use crate::content::{self, Undecodable};
 use crate::context::{Command, Context};
 use crate::json;
 use crate::registration::{head, names_endpoint, publish};
@@ -14,12 +14,12 @@ use crate::settings::{Settings, Topic};
 /// The answer to a command, or to an observation that was begun on registration.
 pub(crate) fn answered(settings: &Settings, event: &Answered) -> Result<Vec<Action>, Fault> {
     let context = parse(settings, &event.context, &event.client.endpoint)?;
-    let is_observe = context.command == Command::Observe;
-    if is_observe && is_success(event.code) && event.delivery != Delivery::Piggybacked {
+    let is_separate = event.delivery != Delivery::Piggybacked;
+    if settings.is_strict() && context.command == Command::Observe && is_success(event.code) && is_separate {
         // EMQX takes any message of its own for a notification, also the first.
         return Ok(vec![notification(settings, &context, event.code, event.sequence, &event.content)]);
     }
-    let sequence = event.sequence.filter(|sequence| is_observe && *sequence != 0);
+    let sequence = event.sequence.filter(|sequence| context.command.is_observe() && *sequence != 0);
     let payload = render(settings, &context, context.command.name(), (event.code, sequence), &event.content);
     Ok(vec![publish(context.mountpoint, &settings.translators.response, payload)])
 }
@@ -37,7 +37,7 @@ pub(crate) fn sent(settings: &Settings, event: &Sent) -> Vec<Action> {
     out.extend_from_slice(b"{\"content\":");
     content::write_samples(&mut out, &event.content);
     out.extend_from_slice(b"}}");
-    let mountpoint = settings.mountpoint.render(endpoint, &event.registration);
+    let mountpoint = settings.mountpoint.render(&event.client, &event.registration);
     vec![publish(&mountpoint, &settings.translators.notify, out)]
 }
 
@@ -54,7 +54,8 @@ pub(crate) fn progressed(settings: &Settings, event: &Progressed) -> Result<Vec<
 pub(crate) fn failed(settings: &Settings, event: &Failed) -> Result<Vec<Action>, Fault> {
     let context = parse(settings, &event.context, &event.client.endpoint)?;
     let refused = |code: u8, reason: &str| {
-        context.answer(context.command.name(), None, |out| outcome(out, &context, code, Some(reason)))
+        let reason = (!settings.is_strict()).then_some(reason);
+        context.answer(context.command.name(), None, |out| outcome(out, &context, code, reason))
     };
     let payload = match &event.failure {
         Failure::Reset => context.own_data("coap_reset"),
@@ -131,7 +132,7 @@ fn notification(
 ) -> Action {
     let sequence = sequence.filter(|sequence| *sequence != 0);
     let payload = render(settings, context, "notify", (code, sequence), content);
-    if content::segments(context.path).first() == Some(&"5") {
+    if context.path.is_some_and(|path| content::segments(path).first() == Some(&"5")) {
         // Firmware notifications go where an older product had them.
         return Action::Publish(Message {
             topic: format!("{}{FIRMWARE_TOPIC}", context.mountpoint),
@@ -155,51 +156,71 @@ fn render(
 ) -> Vec<u8> {
     context.answer(message_type, sequence, |out| {
         let start = out.len();
-        let code = match context.command {
-            Command::Write if code == CONTENT => {
-                if content.payload.is_empty() {
-                    METHOD_NOT_ALLOWED
-                } else {
-                    CHANGED
-                }
-            }
-            _ => code,
+        let is_odd = settings.is_strict() && context.command == Command::Write && code == CONTENT;
+        let code = match code {
+            // EMQX takes the content of an answer to a write for a sign of success.
+            _ if is_odd && content.payload.is_empty() => METHOD_NOT_ALLOWED,
+            _ if is_odd => CHANGED,
+            code => code,
         };
         let has_values = match context.command {
             Command::Read => is_success(code),
-            Command::Discover | Command::Observe | Command::CancelObserve => code == CONTENT,
+            Command::Discover
+            | Command::Observe
+            | Command::CancelObserve
+            | Command::ReadComposite
+            | Command::ObserveComposite
+            | Command::CancelObserveComposite => code == CONTENT,
             _ => false,
         };
         if !has_values {
             return outcome(out, context, code, None);
         }
-        out.extend_from_slice(b"{\"reqPath\":");
-        json::string(out, context.path);
+        open(out, context, None);
         out.extend_from_slice(b",\"content\":");
-        if context.command == Command::Discover {
-            content::write_links(out, &content.payload);
-        } else if content::write(out, content, context.path, settings.is_strict()).is_err() {
+        let written = if context.command == Command::Discover {
+            content::write_links(out, &content.payload, settings.is_strict());
+            Ok(())
+        } else if context.command.is_composite() {
+            content::write_samples(out, content);
+            Ok(())
+        } else {
+            content::write(out, content, context.path.unwrap_or_default(), settings)
+        };
+        if let Err(Undecodable(why)) = written {
             out.truncate(start);
-            return outcome(out, context, BAD_REQUEST, None);
+            let reason = (!settings.is_strict()).then(|| content.problem.as_deref().unwrap_or(&why));
+            return outcome(out, context, BAD_REQUEST, reason);
         }
-        out.push(b',');
-        write_code(out, code);
-        out.push(b'}');
+        close(out, code);
     })
 }
 
 /// `data` without content.
 fn outcome(out: &mut Vec<u8>, context: &Context<'_>, code: u8, reason: Option<&str>) {
+    open(out, context, reason);
+    close(out, code);
+}
+
+/// `data` up to its content.
+fn open(out: &mut Vec<u8>, context: &Context<'_>, reason: Option<&str>) {
     out.extend_from_slice(b"{\"reqPath\":");
-    if context.path.is_empty() {
-        out.extend_from_slice(b"null");
-    } else {
-        json::string(out, context.path);
+    match context.path {
+        Some(path) => json::string(out, path),
+        None => out.extend_from_slice(b"null"),
     }
     if let Some(reason) = reason {
         out.extend_from_slice(b",\"reason\":");
         json::string(out, reason);
     }
+    if let Some(paths) = context.paths {
+        out.extend_from_slice(b",\"paths\":");
+        out.extend_from_slice(paths.as_bytes());
+    }
+}
+
+/// `data` from its code on.
+fn close(out: &mut Vec<u8>, code: u8) {
     out.push(b',');
     write_code(out, code);
     out.push(b'}');

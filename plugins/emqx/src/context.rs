@@ -21,6 +21,10 @@ pub(crate) enum Command {
     Delete,
     Observe,
     CancelObserve,
+    ReadComposite,
+    WriteComposite,
+    ObserveComposite,
+    CancelObserveComposite,
 }
 
 /// The pieces, borrowed from the text that travels with a request.
@@ -29,8 +33,10 @@ pub(crate) struct Context<'a> {
     pub(crate) command: Command,
     /// In front of every topic.
     pub(crate) mountpoint: &'a str,
-    /// The path as the command had it, without query, not escaped; empty if it had none.
-    pub(crate) path: &'a str,
+    /// The path as the command had it, without query, not escaped, if it had one. The root for a composite.
+    pub(crate) path: Option<&'a str>,
+    /// The paths of a composite as the command had them, a JSON array.
+    pub(crate) paths: Option<&'a str>,
     /// The client, if its answers are to say which one it is.
     pub(crate) endpoint: Option<&'a str>,
     head: &'a str,
@@ -57,6 +63,10 @@ impl Command {
             Self::Delete => "delete",
             Self::Observe => "observe",
             Self::CancelObserve => "cancel-observe",
+            Self::ReadComposite => "read-composite",
+            Self::WriteComposite => "write-composite",
+            Self::ObserveComposite => "observe-composite",
+            Self::CancelObserveComposite => "cancel-observe-composite",
         }
     }
 
@@ -64,9 +74,26 @@ impl Command {
     pub(crate) fn named(name: &str) -> Option<Self> {
         ALL.into_iter().find(|command| command.name() == name)
     }
+
+    /// Whether it is about several paths at once (LwM2M 1.1), which EMQX does not know.
+    pub(crate) const fn is_composite(self) -> bool {
+        matches!(
+            self,
+            Self::ReadComposite
+                | Self::WriteComposite
+                | Self::ObserveComposite
+                | Self::CancelObserveComposite
+        )
+    }
+
+    /// Whether notifications may follow its answer.
+    pub(crate) const fn is_observe(self) -> bool {
+        matches!(self, Self::Observe | Self::ObserveComposite)
+    }
 }
 
-/// Writes the text that travels with a request. It is taken apart again by [`Context::parse`].
+/// Writes the text that travels with a request. It is taken apart again by [`Context::parse`]. `path` is the command's
+/// path, for a composite the JSON array of its paths.
 pub(crate) fn compose(
     command: Command,
     mountpoint: &str,
@@ -113,10 +140,14 @@ impl<'a> Context<'a> {
     pub(crate) fn parse(text: &'a str) -> Option<Self> {
         let mut parts = text.splitn(8, SEPARATOR);
         let mut next = || parts.next();
+        let command = Command::named(next()?)?;
+        let (mountpoint, path) = (next()?, next()?);
+        let is_composite = command.is_composite();
         Some(Self {
-            command: Command::named(next()?)?,
-            mountpoint: next()?,
-            path: next()?,
+            command,
+            mountpoint,
+            path: if is_composite { Some(ROOT) } else { Some(path).filter(|path| *path != NO_PATH) },
+            paths: is_composite.then_some(path),
             endpoint: None,
             head: next()?,
             upper: next()?,
@@ -166,7 +197,7 @@ impl<'a> Context<'a> {
     }
 }
 
-const ALL: [Command; 9] = [
+const ALL: [Command; 13] = [
     Command::Read,
     Command::Discover,
     Command::Write,
@@ -176,7 +207,17 @@ const ALL: [Command; 9] = [
     Command::Delete,
     Command::Observe,
     Command::CancelObserve,
+    Command::ReadComposite,
+    Command::WriteComposite,
+    Command::ObserveComposite,
+    Command::CancelObserveComposite,
 ];
+
+/// Stands for the path of a command that has none.
+pub(crate) const NO_PATH: &str = "\u{1e}";
+
+/// What a composite is told to be about.
+const ROOT: &str = "/";
 
 /// JSON has it escaped, and a topic of ours does not contain it.
 const SEPARATOR: &str = "\u{1f}";
@@ -194,7 +235,10 @@ mod tests {
                 .collect();
         let text = compose(Command::Observe, "m/", "/3/0", &members, r#"{"path":"/3/0"}"#);
         let context = Context::parse(&text).unwrap();
-        assert_eq!((context.command, context.mountpoint, context.path), (Command::Observe, "m/", "/3/0"));
+        assert_eq!(
+            (context.command, context.mountpoint, context.path),
+            (Command::Observe, "m/", Some("/3/0"))
+        );
         let answer = context.answer("notify", Some(5), |out| out.extend_from_slice(b"{}"));
         assert_eq!(
             String::from_utf8(answer).unwrap(),
@@ -210,7 +254,14 @@ mod tests {
     fn a_topic_with_control_characters_does_not_shift_the_pieces() {
         let text = compose(Command::Read, "m\u{1f}x/", "/3\u{1f}", &Members::new(), "{}");
         let context = Context::parse(&text).unwrap();
-        assert_eq!((context.mountpoint, context.path, context.data), ("m x/", "/3 ", "{}"));
+        assert_eq!((context.mountpoint, context.path, context.data), ("m x/", Some("/3 "), "{}"));
+    }
+
+    #[test]
+    fn a_composite_is_about_the_root_and_its_paths() {
+        let text = compose(Command::ReadComposite, "", r#"["/3/0/0","/1"]"#, &Members::new(), "{}");
+        let context = Context::parse(&text).unwrap();
+        assert_eq!((context.path, context.paths), (Some("/"), Some(r#"["/3/0/0","/1"]"#)));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Writes JSON into a byte vector. Keys are written by the callers, in descending order as EMQX has them.
 
+use std::borrow::Cow;
+
 /// A text as a JSON string.
 pub(crate) fn string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
@@ -92,23 +94,33 @@ pub(crate) fn float(out: &mut Vec<u8>, number: f64) {
 /// A JSON text without the white space between its tokens.
 pub(crate) fn compact(text: &str) -> String {
     let mut compact = String::with_capacity(text.len());
-    let (mut is_string, mut is_escaped) = (false, false);
-    for character in text.chars() {
-        if is_string || !character.is_ascii_whitespace() {
-            compact.push(character);
-        }
-        match character {
-            _ if is_escaped => is_escaped = false,
-            '\\' => is_escaped = is_string,
-            '"' => is_string = !is_string,
-            _ => {}
-        }
+    let mut rest = text;
+    while let Some(begin) = rest.find('"') {
+        compact.extend(rest[..begin].split_ascii_whitespace());
+        let length = string_length(&rest.as_bytes()[begin..]);
+        compact.push_str(&rest[begin..begin + length]);
+        rest = &rest[begin + length..];
     }
+    compact.extend(rest.split_ascii_whitespace());
     compact
 }
 
-/// The bytes of a base64 text, padded or not.
+/// The bytes of the JSON string at the beginning, with its quotes. In a text that is JSON, as here, it ends.
+fn string_length(text: &[u8]) -> usize {
+    let mut at = 1;
+    while let Some(place) = text[at..].iter().position(|byte| matches!(byte, b'"' | b'\\')) {
+        at += place + 1;
+        if text[at - 1] == b'"' {
+            return at;
+        }
+        at = text.len().min(at + 1);
+    }
+    text.len()
+}
+
+/// The bytes of a base64 text, padded or not. White space does not count.
 pub(crate) fn from_base64(text: &str) -> Option<Vec<u8>> {
+    let text = if text.contains(SPACES) { Cow::Owned(text.replace(SPACES, "")) } else { Cow::Borrowed(text) };
     let digits = text.trim_end_matches('=');
     if text.len() - digits.len() > 2
         || (text.len() != digits.len() && !text.len().is_multiple_of(4))
@@ -119,8 +131,11 @@ pub(crate) fn from_base64(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(digits.len() * 3 / 4);
     let (mut bits, mut count) = (0_u32, 0);
     for digit in digits.bytes() {
-        let value = ALPHABET.iter().position(|letter| *letter == digit)?;
-        bits = bits << 6 | u32::try_from(value).ok()?;
+        let value = VALUES[usize::from(digit)];
+        if value >= 64 {
+            return None;
+        }
+        bits = bits << 6 | u32::from(value);
         count += 6;
         if count >= 8 {
             count -= 8;
@@ -130,6 +145,23 @@ pub(crate) fn from_base64(text: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
+/// As [`from_base64`], of a text that has its padding.
+pub(crate) fn from_padded_base64(text: &str) -> Option<Vec<u8>> {
+    let length = text.bytes().filter(|byte| !matches!(byte, b' ' | b'\t' | b'\r' | b'\n')).count();
+    from_base64(text).filter(|_| length.is_multiple_of(4))
+}
+
+/// What each byte stands for in base64; 64 for nothing.
+const VALUES: [u8; 256] = {
+    let mut values = [64; 256];
+    let mut value = 0;
+    while value < 64 {
+        values[ALPHABET[value as usize] as usize] = value;
+        value += 1;
+    }
+    values
+};
+const SPACES: [char; 4] = [' ', '\t', '\r', '\n'];
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 #[cfg(test)]
@@ -163,6 +195,9 @@ mod tests {
         for text in ["Z", "Zg=", "Z*==", "Zg===", "===="] {
             assert_eq!(from_base64(text), None, "{text}");
         }
+        assert_eq!(from_base64("Zm9v\n Zg"), Some(b"foof".to_vec()));
+        assert_eq!(from_padded_base64("Zm9v\n Zg"), None);
+        assert_eq!(from_padded_base64("Zm9v\n Zg=="), Some(b"foof".to_vec()));
     }
 
     #[test]
@@ -183,5 +218,6 @@ mod tests {
     #[test]
     fn compact_leaves_strings_alone() {
         assert_eq!(compact("{ \"a b\" : [1 , \"\\\" x\"] }\n"), "{\"a b\":[1,\"\\\" x\"]}");
+        assert_eq!(compact("[\"\\\\\" ,\t\"\\\\\\\"ä \" , 1 ]"), "[\"\\\\\",\"\\\\\\\"ä \",1]");
     }
 }

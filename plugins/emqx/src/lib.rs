@@ -1,7 +1,8 @@
 //! The translator in the box: topics and JSON of EMQX's LwM2M gateway.
 //!
 //! Up: [`registration`] for register, update and the end; [`answer`] for answers and notifications, whose values
-//! [`content`] renders. Down: [`command`] reads what applications publish and [`value`] encodes what is to be written.
+//! [`content`] renders, in `strict` by the definitions that are [`packaged`] with EMQX. Down: [`command`] reads what
+//! applications publish; what is to be written is [`typed`], or in `strict` encoded by [`value`].
 //! [`context`] is what an answer is told in: all of its JSON that is known when the command comes. [`mountpoint`] makes
 //! and reads topics, [`settings`] is the configuration, [`json`] writes.
 //!
@@ -11,12 +12,18 @@ mod answer;
 mod command;
 mod content;
 mod context;
+#[cfg(test)]
+mod examples;
+#[cfg(test)]
+mod golden;
 mod json;
 mod mountpoint;
 mod number;
+mod packaged;
 mod registration;
 mod settings;
 mod tlv;
+mod typed;
 mod value;
 
 pub use settings::{Compatibility, Settings};

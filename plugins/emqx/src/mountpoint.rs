@@ -1,6 +1,6 @@
 //! What stands in front of every topic, with placeholders; and what an incoming topic says of its client.
 
-use tidegate_sdk::{Recipient, Registration, from_topic_level, topic_level};
+use tidegate_sdk::{Client, Recipient, Registration, from_topic_level, topic_level};
 
 /// A mountpoint: literal text and placeholders. A placeholder that is not known stays as it is written.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ enum Part {
     /// `imei`, else the endpoint name.
     Username,
     PeerHost,
+    /// An attribute of the client, by its name.
+    Attribute(String),
 }
 
 /// What a command's topic says.
@@ -39,7 +41,10 @@ impl Mountpoint {
                 "username" => (Some(Part::Username), start),
                 "peerhost" => (Some(Part::PeerHost), start),
                 "zone" => (Some(Part::Literal("default".into())), start),
-                _ => (None, end + 1),
+                name => match name.strip_prefix("client_attrs.").filter(|name| !name.is_empty()) {
+                    Some(name) => (Some(Part::Attribute(name.into())), start),
+                    None => (None, end + 1),
+                },
             };
             if literal > 0 {
                 parts.push(Part::Literal(rest[..literal].into()));
@@ -69,7 +74,8 @@ impl Mountpoint {
     }
 
     /// The mountpoint of a client.
-    pub(crate) fn render(&self, endpoint: &str, registration: &Registration) -> String {
+    pub(crate) fn render(&self, client: &Client, registration: &Registration) -> String {
+        let endpoint = client.endpoint.as_str();
         let parameter = |name: &str| {
             let found = registration.parameters.iter().find(|(key, _)| key == name);
             found
@@ -88,9 +94,20 @@ impl Mountpoint {
                     let host = registration.peer.rsplit_once(':').map_or("", |(host, _)| host);
                     topic.push_str(&topic_level(host.trim_matches(['[', ']'])));
                 }
+                Part::Attribute(name) => match client.attributes.iter().find(|(key, _)| key == name) {
+                    Some((_, value)) => topic.push_str(&topic_level(value)),
+                    // As a placeholder that is not known.
+                    None => topic.push_str(&format!("${{client_attrs.{name}}}")),
+                },
             }
         }
         topic
+    }
+
+    /// A topic below it, of a client that is called `x` in every way.
+    pub(crate) fn example(&self, topic: &str) -> String {
+        let parts = self.parts.iter().map(|part| if let Part::Literal(text) = part { text } else { "x" });
+        parts.chain([topic]).collect()
     }
 
     /// The filter of a topic below it, for all clients: a level with a placeholder is any level.
@@ -145,9 +162,12 @@ impl Mountpoint {
         }
         let mountpoint = topic[..topic.len() - rest.len()].to_owned();
         let fixed = fixed_part(command);
-        let below = match rest.strip_prefix(fixed.trim_end_matches('/')) {
-            Some(below) => below.trim_start_matches('/'),
-            None => return None,
+        let has_levels = command.len() > fixed.len();
+        let below = match rest.strip_prefix(fixed) {
+            Some(below) if has_levels || below.is_empty() => below.trim_start_matches('/'),
+            // `dn/#` is `dn`, too.
+            None if command.strip_suffix("/#") == Some(rest) => "",
+            _ => return None,
         };
         if recipients.is_empty() {
             recipients = named_by_levels(below);
@@ -211,6 +231,7 @@ mod tests {
             ("lwm2m/${endpoint_name}", "dn/#", "lwm2m/+/#"),
             ("a-${clientid}/", "dn", "+/dn"),
             ("${unknown}/${zone}/", "dn", "${unknown}/default/dn"),
+            ("${client_attrs.tenant}/${endpoint_name}/", "dn", "+/+/dn"),
         ] {
             assert_eq!(Mountpoint::parse(mountpoint).filter(command), expected, "{mountpoint}");
         }
@@ -232,7 +253,11 @@ mod tests {
         case("lwm2m/${endpoint_name}", "lwm2m/dev1dn/x", "dn/#", &["dev1"], "lwm2m/dev1");
         case("", "dn/testlwm2mclient", "dn/#", &["testlwm2mclient"], "");
         case("", "dn/a%2Fb/x", "dn/#", &["a/b/x", "a%2Fb/x", "a/b", "a%2Fb"], "");
+        case("${client_attrs.t}/${endpoint_name}/", "t1/dev1/dn", "dn/#", &["dev1"], "t1/dev1/");
         assert!(recipients("lwm2m/", "other/dn/x", "dn/#").is_none());
+        assert!(recipients("lwm2m/", "lwm2m/dn/x", "dn").is_none());
+        // An endpoint name with the letters of the topic in it: our own publications come in by the same filter.
+        assert!(recipients("lwm2m/${endpoint_name}", "lwm2m/landn1up/resp", "dn/#").is_none());
     }
 
     #[test]
@@ -250,7 +275,10 @@ mod tests {
             peer: "[::1]:5683".into(),
             attributes: vec![],
         };
+        let client = Client { endpoint: "x/y".into(), attributes: vec![("tenant".into(), "t#".into())] };
         let mountpoint = Mountpoint::parse("a/${username}/${endpoint_name}/${peerhost}/");
-        assert_eq!(mountpoint.render("x/y", &registration), "a/%2B%2F%23/x%2Fy/::1/");
+        assert_eq!(mountpoint.render(&client, &registration), "a/%2B%2F%23/x%2Fy/::1/");
+        let mountpoint = Mountpoint::parse("${client_attrs.tenant}/${client_attrs.site}/");
+        assert_eq!(mountpoint.render(&client, &registration), "t%23/${client_attrs.site}/");
     }
 }

@@ -82,20 +82,6 @@ pub(crate) fn to_emqx_bytes(text: &str) -> Vec<u8> {
     bytes
 }
 
-/// The big-endian bytes of an integer as TLV has them: two's complement in 1, 2, 4 or 8 bytes.
-pub(crate) fn to_tlv_bytes(number: i64) -> Vec<u8> {
-    if let Ok(number) = i8::try_from(number) {
-        return number.to_be_bytes().to_vec();
-    }
-    if let Ok(number) = i16::try_from(number) {
-        return number.to_be_bytes().to_vec();
-    }
-    match i32::try_from(number) {
-        Ok(number) => number.to_be_bytes().to_vec(),
-        Err(_) => number.to_be_bytes().to_vec(),
-    }
-}
-
 /// The bytes of a decimal text without sign, as short as can be; zero is one byte.
 fn magnitude(digits: &str) -> Vec<u8> {
     if let Ok(number) = digits.parse::<u64>() {
@@ -155,16 +141,6 @@ mod tests {
             ("-0", vec![0]),
         ] {
             assert_eq!(to_emqx_bytes(text), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn tlv_integers_have_legal_lengths() {
-        for (number, length) in
-            [(0, 1), (127, 1), (128, 2), (-129, 2), (32_768, 4), (1 << 31, 8), (i64::MIN, 8)]
-        {
-            assert_eq!(to_tlv_bytes(number).len(), length, "{number}");
-            assert_eq!(to_decimal(&to_tlv_bytes(number), true), number.to_string());
         }
     }
 

@@ -12,11 +12,12 @@ use crate::settings::{AutoObserve, Settings, Topic};
 /// Published, then what is to be observed.
 pub(crate) fn registered(settings: &Settings, event: &Registered) -> Vec<Action> {
     let endpoint = &event.client.endpoint;
-    let mountpoint = settings.mountpoint.render(endpoint, &event.registration);
-    let merged = Merged::of(&event.registration, event.previous.as_ref());
+    let mountpoint = settings.mountpoint.render(&event.client, &event.registration);
+    // From the same address it is an update to EMQX, and subject to its condition; from another it begins anew.
+    let previous = event.previous.as_ref().filter(|previous| previous.peer == event.registration.peer);
+    let merged = Merged::of(&event.registration, previous);
     let mut actions = Vec::new();
-    // A second Register is an update to EMQX, and subject to its condition.
-    if event.previous.is_none() || settings.publish_every_update || !event.registration.links.is_empty() {
+    if previous.is_none() || settings.publish_every_update || !event.registration.links.is_empty() {
         let payload = merged.render(settings, "register", endpoint);
         actions.push(publish(&mountpoint, &settings.translators.register, payload));
     }
@@ -35,18 +36,18 @@ pub(crate) fn updated(settings: &Settings, event: &Updated) -> Vec<Action> {
         return vec![];
     }
     let endpoint = &event.client.endpoint;
-    let mountpoint = settings.mountpoint.render(endpoint, &event.registration);
+    let mountpoint = settings.mountpoint.render(&event.client, &event.registration);
     let payload = Merged::of(&event.registration, None).render(settings, "update", endpoint);
     vec![publish(&mountpoint, &settings.translators.update, payload)]
 }
 
-/// EMQX publishes nothing here; `fixed` does.
+/// EMQX publishes nothing here.
 pub(crate) fn ended(settings: &Settings, event: &Ended) -> Vec<Action> {
-    if settings.is_strict() {
+    if !settings.publish_deregister {
         return vec![];
     }
     let endpoint = &event.client.endpoint;
-    let mountpoint = settings.mountpoint.render(endpoint, &event.registration);
+    let mountpoint = settings.mountpoint.render(&event.client, &event.registration);
     let reason = match event.reason {
         End::Deregistered => "deregistered",
         End::Expired => "expired",

@@ -1,4 +1,5 @@
-//! Values of commands as TLV: the bytes of each, and the entries around them.
+//! Values of commands as TLV, as EMQX writes them: the bytes of each, and the entries around them. What is refused here
+//! EMQX drops.
 
 use crate::json;
 use crate::number;
@@ -22,76 +23,59 @@ impl Element {
 }
 
 /// The bytes of a value of a type, given as JSON.
-pub(crate) fn encode(kind: &str, given: &str, is_strict: bool) -> Result<Vec<u8>, String> {
+pub(crate) fn encode(kind: &str, given: &str) -> Result<Vec<u8>, String> {
     let text: Option<String> = serde_json::from_str(given).ok();
     match (kind, text) {
-        ("Boolean", None) if !is_strict && matches!(given, "true" | "false") => {
-            Ok(vec![u8::from(given == "true")])
+        ("Integer" | "Time" | "Float", None) if is_number(given) => {
+            numeric(given).or_else(|| {
+                // JSON allows forms that the text grammar does not, such as 1e3.
+                let number: f64 = given.parse().ok()?;
+                number.is_finite().then(|| number.to_be_bytes().to_vec())
+            })
         }
-        ("Integer" | "Time" | "Float", None) if is_number(given) => numeric(kind, given, is_strict, true),
-        ("String", None) if is_strict => text_of_other(given),
-        (_, Some(text)) => encode_text(kind, &text, is_strict),
-        (_, None) => Err(format!("{given} is not a value of type {kind}")),
+        ("String", None) => text_of_other(given),
+        (_, Some(text)) => encode_text(kind, &text),
+        (_, None) => None,
     }
+    .ok_or_else(|| format!("{given} is not a value of type {kind}"))
 }
 
 /// The bytes of a value of a type, given as text in bytes.
-pub(crate) fn encode_bytes(kind: &str, bytes: &[u8], is_strict: bool) -> Result<Vec<u8>, String> {
+pub(crate) fn encode_bytes(kind: &str, bytes: &[u8]) -> Result<Vec<u8>, String> {
     if kind == "String" {
         return Ok(bytes.to_vec());
     }
-    let text = std::str::from_utf8(bytes)
-        .map_err(|_| format!("the hexadecimal digits are no text of type {kind}"))?;
-    encode_text(kind, text, is_strict)
+    let text = std::str::from_utf8(bytes).ok();
+    text.and_then(|text| encode_text(kind, text))
+        .ok_or_else(|| format!("the hexadecimal digits are not a value of type {kind}"))
 }
 
-fn encode_text(kind: &str, text: &str, is_strict: bool) -> Result<Vec<u8>, String> {
-    let wrong = || format!("{text:?} is not a value of type {kind}");
+fn encode_text(kind: &str, text: &str) -> Option<Vec<u8>> {
     match kind {
-        "String" => Ok(text.as_bytes().to_vec()),
-        "Integer" | "Time" | "Float" => numeric(kind, text, is_strict, false),
+        "String" => Some(text.as_bytes().to_vec()),
+        "Integer" | "Time" | "Float" => numeric(text),
         "Boolean" => match text {
-            "true" => Ok(vec![1]),
-            "false" => Ok(vec![0]),
-            _ => Err(wrong()),
+            "true" => Some(vec![1]),
+            "false" => Some(vec![0]),
+            _ => None,
         },
-        "Opaque" => json::from_base64(text).ok_or_else(|| format!("{text:?} is not base64")),
+        "Opaque" => json::from_padded_base64(text),
         "Objlnk" => {
-            let (object, instance) = text.split_once(':').ok_or_else(wrong)?;
-            let object: u16 = object.parse().map_err(|_| wrong())?;
-            let instance: u16 = instance.parse().map_err(|_| wrong())?;
-            Ok([object.to_be_bytes(), instance.to_be_bytes()].concat())
+            let (object, instance) = text.split_once(':')?;
+            let (object, instance): (u16, u16) = (object.parse().ok()?, instance.parse().ok()?);
+            Some([object.to_be_bytes(), instance.to_be_bytes()].concat())
         }
-        _ => Err(format!("{kind:?} is not one of String, Integer, Float, Boolean, Opaque, Time, Objlnk")),
+        _ => None,
     }
 }
 
-/// `strict`: the three types are one, and integers are as short as can be, unsigned from zero on. `fixed`: each type as the
-/// standard has it.
-fn numeric(kind: &str, text: &str, is_strict: bool, is_json: bool) -> Result<Vec<u8>, String> {
-    let wrong = || format!("{text} is not a value of type {kind}");
-    let float = || match number::parse_float(text) {
-        Some(number) => Some(number),
-        // JSON allows forms that the text grammar does not, such as 1e3.
-        None if is_json => text.parse().ok().filter(|number: &f64| number.is_finite()),
-        None => None,
-    };
+/// The three types of numbers are one: integers are as short as can be, unsigned from zero on, and what has a fraction is a
+/// float of eight bytes.
+fn numeric(text: &str) -> Option<Vec<u8>> {
     if number::is_integer(text) {
-        if is_strict {
-            return Ok(number::to_emqx_bytes(text));
-        }
-        if kind != "Float" {
-            return text
-                .parse()
-                .map(number::to_tlv_bytes)
-                .map_err(|_| format!("{text} does not fit 64 bits"));
-        }
-        return text.parse().map(|number: f64| number.to_be_bytes().to_vec()).map_err(|_| wrong());
+        return Some(number::to_emqx_bytes(text));
     }
-    if !is_strict && kind != "Float" {
-        return Err(wrong());
-    }
-    float().map(|number| number.to_be_bytes().to_vec()).ok_or_else(wrong)
+    number::parse_float(text).map(|number| number.to_be_bytes().to_vec())
 }
 
 fn is_number(given: &str) -> bool {
@@ -99,40 +83,39 @@ fn is_number(given: &str) -> bool {
 }
 
 /// What EMQX makes of a String that is none (section 3.6).
-fn text_of_other(given: &str) -> Result<Vec<u8>, String> {
-    let wrong = || format!("{given} is not a value of type String");
+fn text_of_other(given: &str) -> Option<Vec<u8>> {
     match given {
-        "true" => Ok(vec![1]),
-        "false" => Ok(vec![0]),
+        "true" => Some(vec![1]),
+        "false" => Some(vec![0]),
         _ if number::is_integer(given) => {
-            let number: i64 = given.parse().map_err(|_| wrong())?;
-            let length = match number.unsigned_abs() {
-                0..=127 => 1,
-                128..=32_767 => 2,
+            let bytes = number::to_emqx_bytes(given);
+            let is_negative = given.starts_with('-') && bytes != [0];
+            let length = match given.parse::<i64>().map(i64::unsigned_abs) {
+                Ok(0..=127) => 1,
+                Ok(128..=32_767) => 2,
                 _ => 3,
             };
-            Ok(number.to_be_bytes()[8 - length..].to_vec())
+            let mut extended = vec![if is_negative { 0xff } else { 0 }; length];
+            extended.extend_from_slice(&bytes);
+            Some(extended.split_off(extended.len() - length))
         }
         _ if is_number(given) => {
-            let number: f64 = given.parse().map_err(|_| wrong())?;
-            Ok((number as f32).to_be_bytes().to_vec())
+            let number = given.parse::<f64>().ok()? as f32;
+            number.is_finite().then(|| number.to_be_bytes().to_vec())
         }
-        _ => Err(wrong()),
+        _ => None,
     }
 }
 
 /// The payload of a write of one value.
-pub(crate) fn single(path: &[u16], bytes: &[u8], is_strict: bool) -> Result<Vec<u8>, String> {
+pub(crate) fn single(path: &[u16], bytes: &[u8]) -> Result<Vec<u8>, String> {
     let mut out = Vec::with_capacity(bytes.len() + 6);
     match *path {
         [_, _, resource] => tlv::write(&mut out, EntryKind::Resource, resource, bytes),
-        [first, second] if is_strict => {
+        [first, second] => {
             let mut below = Vec::new();
             tlv::write(&mut below, EntryKind::ResourceInstance, second, bytes);
             tlv::write(&mut out, EntryKind::MultipleResource, first, &below);
-        }
-        [_, _, _, instance] if !is_strict => {
-            tlv::write(&mut out, EntryKind::ResourceInstance, instance, bytes)
         }
         _ => return Err("data.path does not name a resource".to_owned()),
     }
@@ -146,10 +129,10 @@ pub(crate) fn batch(base: &[u16], elements: &[Element]) -> Result<Vec<u8>, Strin
         ([_, _], _) => {
             resources(elements.iter().map(|of| (of.path.as_slice(), of.bytes.as_slice())))?.write(&mut out)
         }
-        ([_, _, resource], [one]) if one.path.is_empty() => {
+        // One element that names no instance; one that does EMQX writes as if it did not, to a single resource.
+        ([_, _, resource], [one]) if one.path.len() != 1 => {
             tlv::write(&mut out, EntryKind::Resource, *resource, &one.bytes)
         }
-        // One element of a multiple resource, at its instance; EMQX writes it as if it had none.
         ([_, _, resource], _) => {
             let mut instances = Ordered::default();
             for element in elements {
@@ -167,7 +150,7 @@ pub(crate) fn batch(base: &[u16], elements: &[Element]) -> Result<Vec<u8>, Strin
     Ok(out)
 }
 
-/// The payload of a create: instances below an object, or the resources of an instance.
+/// The payload of a create: instances below an object, which EMQX also takes the root for, or the resources of an instance.
 pub(crate) fn create(base: &[u16], elements: &[Element]) -> Result<Vec<u8>, String> {
     let mut out = Vec::new();
     if elements.is_empty() {
@@ -176,7 +159,7 @@ pub(crate) fn create(base: &[u16], elements: &[Element]) -> Result<Vec<u8>, Stri
     if let [_, _] = base {
         return batch(base, elements);
     }
-    let [_] = base else {
+    let ([_] | []) = base else {
         return Err("data.basePath names neither an object nor an object instance".to_owned());
     };
     let mut order: Vec<u16> = Vec::new();

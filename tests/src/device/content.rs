@@ -55,21 +55,41 @@ pub(super) fn put(packet: &mut Packet, format: Format, path: &str, resources: &[
     };
 }
 
-/// The value that a Write of one resource carries, in text or TLV, of the type the resource has.
+/// The value that a Write of one resource carries, of the type the resource has.
 pub(super) fn written(request: &Packet, before: Option<&Value>) -> Option<Value> {
-    let bytes = match Format::from_number(peer::option_uint(request, CoapOption::ContentFormat)?)? {
-        Format::Text => return Value::from_text(std::str::from_utf8(&request.payload).ok()?, before),
-        Format::Tlv => tlv_value(&request.payload)?,
-        Format::SenmlJson => return None,
-    };
-    match before {
-        Some(Value::Integer(_)) => {
-            Some(Value::Integer(bytes.iter().fold(0, |value, byte| value << 8 | i64::from(*byte))))
-        }
-        Some(Value::Boolean(_)) => Some(Value::Boolean(bytes.first() == Some(&1))),
-        Some(Value::Float(_)) => Some(Value::Float(f64::from_be_bytes(bytes.try_into().ok()?))),
-        Some(Value::Text(_)) | None => Some(Value::Text(String::from_utf8(bytes.to_vec()).ok()?)),
+    match Format::from_number(peer::option_uint(request, CoapOption::ContentFormat)?)? {
+        Format::Text => Value::from_text(std::str::from_utf8(&request.payload).ok()?, before),
+        Format::Tlv => Value::from_bytes(records(&request.payload)?.first()?.value, before),
+        Format::SenmlJson => senml_value(&request.payload, before),
     }
+}
+
+/// The single resources of a request in TLV for an instance, or for an object; of the types that `like` knows.
+pub(super) fn taken(
+    request: &Packet,
+    path: &str,
+    like: impl Fn(Path) -> Option<Value>,
+) -> Option<Vec<(Path, Value)>> {
+    if Format::from_number(peer::option_uint(request, CoapOption::ContentFormat)?)? != Format::Tlv {
+        return None;
+    }
+    let levels: Vec<u16> = path.split('/').skip(1).map(str::parse).collect::<Result<_, _>>().ok()?;
+    let mut taken = Vec::new();
+    let instances = match levels[..] {
+        [object, instance] => vec![(object, instance, &request.payload[..])],
+        [object] => {
+            let instances = records(&request.payload)?.into_iter();
+            instances.map(|record| (object, record.id, record.value)).collect()
+        }
+        _ => return None,
+    };
+    for (object, instance, resources) in instances {
+        for record in records(resources)?.into_iter().filter(|record| record.kind == RESOURCE) {
+            let path = [object, instance, record.id];
+            taken.push((path, Value::from_bytes(record.value, like(path).as_ref())?));
+        }
+    }
+    Some(taken)
 }
 
 /// `/3/0/1` as numbers, if it names a resource.
@@ -100,6 +120,18 @@ impl Value {
             Some(Self::Float(_)) => Self::Float(text.parse().ok()?),
             Some(Self::Boolean(_)) => Self::Boolean(text == "1"),
             Some(Self::Text(_)) | None => Self::Text(text.to_owned()),
+        })
+    }
+
+    /// The value of a TLV record, for a resource that had the value `before`.
+    fn from_bytes(bytes: &[u8], before: Option<&Self>) -> Option<Self> {
+        Some(match before {
+            Some(Self::Integer(_)) => {
+                Self::Integer(bytes.iter().fold(0, |value, byte| value << 8 | i64::from(*byte)))
+            }
+            Some(Self::Boolean(_)) => Self::Boolean(bytes.first() == Some(&1)),
+            Some(Self::Float(_)) => Self::Float(f64::from_be_bytes(bytes.try_into().ok()?)),
+            Some(Self::Text(_)) | None => Self::Text(String::from_utf8(bytes.to_vec()).ok()?),
         })
     }
 
@@ -137,7 +169,7 @@ fn shortest(value: i64) -> Vec<u8> {
 
 fn tlv(path: &str, resources: &[(Path, Value)]) -> Vec<u8> {
     let inside: Vec<u8> =
-        resources.iter().flat_map(|(path, value)| record(0b1100_0000, path[2], &value.bytes())).collect();
+        resources.iter().flat_map(|(path, value)| record(RESOURCE, path[2], &value.bytes())).collect();
     match (path.split('/').count(), resources.first()) {
         // The content of an object wraps its instances; ours have one each.
         (2, Some((path, _))) => record(0, path[1], &inside),
@@ -170,19 +202,46 @@ fn record(kind: u8, id: u16, value: &[u8]) -> Vec<u8> {
     [vec![head], bytes, value.to_vec()].concat()
 }
 
-/// The value of the first record.
-fn tlv_value(bytes: &[u8]) -> Option<&[u8]> {
-    let head = *bytes.first()?;
-    let after_id = if head & 0b10_0000 == 0 { 2 } else { 3 };
-    let length_bytes = usize::from(head >> 3 & 0b11);
-    let length = match length_bytes {
-        0 => usize::from(head & 0b111),
-        _ => bytes
-            .get(after_id..after_id + length_bytes)?
-            .iter()
-            .fold(0, |sum, byte| sum << 8 | usize::from(*byte)),
-    };
-    bytes.get(after_id + length_bytes..after_id + length_bytes + length)
+/// What a TLV record says.
+#[derive(Debug, PartialEq, Eq)]
+struct Record<'a> {
+    kind: u8,
+    id: u16,
+    value: &'a [u8],
+}
+
+/// The records of one level.
+fn records(mut bytes: &[u8]) -> Option<Vec<Record<'_>>> {
+    let mut records = Vec::new();
+    while let Some(&head) = bytes.first() {
+        let after_id = if head & 0b10_0000 == 0 { 2 } else { 3 };
+        let id = bytes.get(1..after_id)?.iter().fold(0, |id, byte| id << 8 | u16::from(*byte));
+        let after_length = after_id + usize::from(head >> 3 & 0b11);
+        let length = match bytes.get(after_id..after_length)? {
+            [] => usize::from(head & 0b111),
+            length => length.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte)),
+        };
+        let value = bytes.get(after_length..after_length + length)?;
+        records.push(Record { kind: head & 0b1100_0000, id, value });
+        bytes = &bytes[after_length + length..];
+    }
+    Some(records)
+}
+
+/// The type bits of a record that is a resource with one value.
+const RESOURCE: u8 = 0b1100_0000;
+
+/// The value of the only record.
+fn senml_value(payload: &[u8], before: Option<&Value>) -> Option<Value> {
+    let records: Vec<Map<String, Json>> = serde_json::from_slice(payload).ok()?;
+    let [record] = records.as_slice() else { return None };
+    let number = record.get("v");
+    match before {
+        Some(Value::Integer(_)) => number?.as_i64().map(Value::Integer),
+        Some(Value::Float(_)) => number?.as_f64().map(Value::Float),
+        Some(Value::Boolean(_)) => record.get("vb")?.as_bool().map(Value::Boolean),
+        Some(Value::Text(_)) | None => Some(Value::Text(record.get("vs")?.as_str()?.to_owned())),
+    }
 }
 
 fn senml(path: &str, resources: &[(Path, Value)]) -> Json {
@@ -233,9 +292,25 @@ mod tests {
     }
 
     #[test]
-    fn a_written_record_is_read_with_short_and_long_ids_and_lengths() {
-        assert_eq!(tlv_value(b"\xc3\x031.0"), Some(&b"1.0"[..]));
-        assert_eq!(tlv_value(b"\xe8\x16\x44\x0812345678"), Some(&b"12345678"[..]));
-        assert_eq!(tlv_value(b"\xc8\x03"), None);
+    fn records_are_read_with_short_and_long_ids_and_lengths() {
+        let record = |id, value| Record { kind: RESOURCE, id, value };
+        assert_eq!(
+            records(b"\xc3\x031.0\xe8\x16\x44\x0812345678"),
+            Some(vec![record(3, &b"1.0"[..]), record(0x1644, &b"12345678"[..])])
+        );
+        assert_eq!(
+            records(b"\x08\x0d\x03\xc1\x01\x05"),
+            Some(vec![Record { kind: 0, id: 13, value: b"\xc1\x01\x05" }])
+        );
+        assert_eq!(records(b"\xc8\x03"), None);
+    }
+
+    #[test]
+    fn a_written_record_of_senml_is_read() {
+        let read = |payload: &[u8], before| senml_value(payload, Some(&before));
+        assert_eq!(read(br#"[{"bn":"/3/0/9","v":100}]"#, Value::Integer(0)), Some(Value::Integer(100)));
+        assert_eq!(read(br#"[{"bn":"/3/0/9","vs":"x"}]"#, text("")), Some(text("x")));
+        assert_eq!(read(br#"[{"bn":"/3/0/9","vs":"x"}]"#, Value::Integer(0)), None);
+        assert_eq!(read(b"[]", text("")), None);
     }
 }

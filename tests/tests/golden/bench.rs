@@ -12,7 +12,8 @@ pub(crate) struct Bench<'a> {
     pub(crate) gateway: Gateway,
     pub(crate) application: &'a Application,
     fence: Device,
-    fence_topic: String,
+    mounted: String,
+    commands: String,
     passed: u32,
 }
 
@@ -25,22 +26,26 @@ impl<'a> Bench<'a> {
         // Only an object that is never observed automatically.
         registration.payload = b"</1/0>".to_vec();
         fence.register_with(&registration)?;
-        let mountpoint = setup.settings["mountpoint"].as_str().unwrap_or_default();
-        let command = setup.settings["translators"]["command"]["topic"].as_str().unwrap_or("dn/#");
-        let mounted = ["${endpoint_name}", "${clientid}", "${username}"]
-            .iter()
-            .fold(mountpoint.replace("${zone}", "default"), |topic, placeholder| {
-                topic.replace(placeholder, FENCE)
-            });
-        let fence_topic = format!("{mounted}{}{FENCE}", command.trim_end_matches('#'));
+        let mounted = setup.settings["mountpoint"].as_str().unwrap_or_default().to_owned();
+        let commands =
+            setup.settings["translators"]["command"]["topic"].as_str().unwrap_or("dn/#").to_owned();
         // Whoever has published has subscribed before.
         application.take("registration of the fence", |message| {
             message.json().is_some_and(|json| json["msgType"] == "register" && json["data"]["ep"] == FENCE)
         })?;
-        let mut bench = Self { gateway, application, fence, fence_topic, passed: 0 };
+        let mut bench = Self { gateway, application, fence, mounted, commands, passed: 0 };
         bench.pass_fence()?;
         bench.application.drain();
         Ok(bench)
+    }
+
+    /// Where commands to this endpoint go: the level that `#` stands for names it.
+    pub(crate) fn command_topic(&self, endpoint: &str) -> String {
+        let encoded = endpoint.replace('/', "%2F").replace('+', "%2B").replace('#', "%23");
+        let mounted = PLACEHOLDERS
+            .iter()
+            .fold(self.mounted.replace("${zone}", "default"), |topic, of| topic.replace(of, &encoded));
+        format!("{mounted}{}{encoded}", self.commands.trim_end_matches('#'))
     }
 
     /// Wait until the gateway has dealt with every command and published everything it had to publish so far: a
@@ -49,11 +54,12 @@ impl<'a> Bench<'a> {
         self.passed += 1;
         let id = format!("{FENCE}-{}", self.passed);
         let command = json!({ "reqID": id, "msgType": "read", "data": { "path": "/1/0/0" } });
-        self.application.publish(&self.fence_topic, 1, None, command.to_string().into_bytes())?;
+        let topic = self.command_topic(FENCE);
+        self.application.publish(&topic, 1, None, command.to_string().into_bytes())?;
         self.application
             .inbox()
             .look(PATIENCE, |message| is_response_to(message, &id))
-            .with_context(|| format!("no answer to {command} on {}", self.fence_topic))?;
+            .with_context(|| format!("no answer to {command} on {topic}"))?;
         self.fence.requests().drain();
         Ok(())
     }
@@ -87,6 +93,9 @@ pub(crate) fn setup(case: &Case, broker: Broker) -> Setup {
             setup.settings[key] = value.clone();
         }
     }
+    if let Some(size) = config["blockwise"]["max_block_size"].as_u64() {
+        setup.coap = json!({ "block-size": format!("{size}B") });
+    }
     let seconds = |key: &str, default| config.get(key).and_then(Json::as_u64).unwrap_or(default);
     let window = if case.waits() { SHORT_WINDOW } else { seconds("qmode_time_window_s", 22) };
     setup.registration = json!({
@@ -97,6 +106,9 @@ pub(crate) fn setup(case: &Case, broker: Broker) -> Setup {
     setup
 }
 
+/// What stands for the endpoint name when a device gives no other names.
+const PLACEHOLDERS: [&str; 3] = ["${endpoint_name}", "${clientid}", "${username}"];
+
 /// The fence's endpoint name.
 const FENCE: &str = "fence";
 
@@ -105,4 +117,4 @@ pub(crate) const SHORT_WINDOW: u64 = 1;
 
 /// How long anything that must come may take. Shorter than the first retransmission need not be: those are known by
 /// their message ID.
-pub(crate) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(3);
+pub(crate) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);

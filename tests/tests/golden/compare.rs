@@ -3,36 +3,22 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
-use coap_lite::{CoapOption, MessageClass, MessageType, Packet};
+use coap_lite::{MessageClass, MessageType, Packet};
 use serde_json::Value as Json;
 use tidegate_tests::{Message, code_text};
 
 use crate::case::{self, Publication, bytes};
-use crate::deviations::Adaptation;
+use crate::notation::DIAGNOSED;
 
 /// The messages to the device are those expected, in any order. `sent` is what they may answer.
-pub(crate) fn messages(
-    expected: &[case::Message],
-    actual: &[Packet],
-    sent: Option<&Packet>,
-    adaptation: Option<Adaptation>,
-) -> Result<()> {
+pub(crate) fn messages(expected: &[case::Message], actual: &[Packet], sent: Option<&Packet>) -> Result<()> {
     let mut left: Vec<_> = actual.iter().collect();
     let mut missing = Vec::new();
     for message in expected {
-        let same = |packet: &&Packet| {
-            same_message(message, packet, sent)
-                || adaptation.is_some_and(|it| is_adapted(it, message, packet))
-        };
-        match left.iter().position(same) {
+        match left.iter().position(|packet| same_message(message, packet, sent)) {
             Some(index) => drop(left.remove(index)),
             None => missing.push(message),
         }
-    }
-    if adaptation == Some(Adaptation::Acknowledged) {
-        left.retain(|packet| {
-            code_text(packet) != "0.00" || packet.header.get_type() != MessageType::Acknowledgement
-        });
     }
     if missing.is_empty() && left.is_empty() {
         return Ok(());
@@ -95,35 +81,28 @@ pub(crate) fn describe(packet: &Packet) -> String {
 
 fn same_message(expected: &case::Message, packet: &Packet, sent: Option<&Packet>) -> bool {
     let kind = message_type(&expected.kind).is_ok_and(|kind| kind == packet.header.get_type());
-    let payload =
-        expected.payload_hex.as_deref().is_none_or(|hex| bytes(hex).is_ok_and(|it| it == packet.payload));
+    let payload = match expected.payload_hex.as_deref() {
+        None => true,
+        Some(DIAGNOSED) => !packet.payload.is_empty(),
+        Some(hex) => bytes(hex).is_ok_and(|payload| payload == packet.payload),
+    };
     kind && expected.code == code_text(packet)
         && payload
         && expected.options.as_deref().is_none_or(|options| same_options(options, packet))
         && same_identity(expected, packet, sent)
 }
 
-fn is_adapted(adaptation: Adaptation, expected: &case::Message, packet: &Packet) -> bool {
-    let found = code_text(packet);
-    match adaptation {
-        Adaptation::Created => {
-            expected.code == "2.04"
-                && found == "2.01"
-                && packet.get_option(CoapOption::LocationPath).is_some()
-        }
-        Adaptation::Wording => expected.code == found && u8::from(packet.header.code) >= ERRORS,
-        Adaptation::Addressed(_) | Adaptation::Acknowledged => false,
-    }
-}
-
-/// What answers a request of the device has its token, and its message ID when in an acknowledgement; a response
-/// outside of one has an ID of its own (RFC 7252 section 5.2.3), where EMQX repeats that of the request.
+/// What answers a message of the device has its message ID when in an acknowledgement or a reset, and a response has
+/// the token; one outside of an acknowledgement has a message ID of its own (RFC 7252 section 5.2.3), where EMQX
+/// repeats that of the request.
 fn same_identity(expected: &case::Message, packet: &Packet, sent: Option<&Packet>) -> bool {
-    let Some(sent) = sent.filter(|_| matches!(packet.header.code, MessageClass::Response(_))) else {
+    let Some(sent) = sent.filter(|_| !matches!(packet.header.code, MessageClass::Request(_))) else {
         return true;
     };
-    let echoes = expected.kind == "ACK" && expected.mid.as_ref().is_some_and(|mid| mid == "echo");
-    packet.get_token() == sent.get_token() && (!echoes || packet.header.message_id == sent.header.message_id)
+    let is_response = matches!(packet.header.code, MessageClass::Response(_));
+    let echoes = expected.kind != "NON" && expected.mid.as_ref().is_some_and(|mid| mid == "echo");
+    (!is_response || packet.get_token() == sent.get_token())
+        && (!echoes || packet.header.message_id == sent.header.message_id)
 }
 
 /// Locations are the gateway's choice, and numbers are compared as numbers.
@@ -211,9 +190,6 @@ fn readable(bytes: &[u8]) -> String {
 }
 
 const LOCATION_PATH: u16 = 8;
-
-/// Codes from 4.00.
-const ERRORS: u8 = 0x80;
 
 /// Observe, Content-Format, Max-Age, Accept, Block2, Block1, Size2, Size1.
 const UNSIGNED: [u16; 8] = [6, 12, 14, 17, 23, 27, 28, 60];

@@ -2,152 +2,175 @@
 //! a UDP socket as the device and an MQTT client as the application.
 //!
 //! The cases are in `spec/emqx-golden.json` of the folder `shared` beside the repository, or of the folder that
-//! `TIDEGATE_SHARED` names. Cases that EMQX's own authors would call a defect are not replayed.
-//! `TIDEGATE_GOLDEN=<part of a name>` replays only some.
+//! `TIDEGATE_SHARED` names. What EMQX's own authors would call a defect is replayed, too, and must not happen.
+//! `TIDEGATE_GOLDEN=<part of a name>` replays only some. The table `tests/golden.md` is written by this test when
+//! `TIDEGATE_BLESS` is set, and otherwise compared.
 
 mod bench;
 mod case;
 mod compare;
+mod defects;
 mod deviations;
+mod device;
+mod notation;
 mod replay;
+mod rest;
+mod table;
+mod tlv;
+mod told;
+mod variations;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use bench::Bench;
 use case::Case;
-use deviations::Deviation;
+use deviations::{Deviation, Way};
 use replay::Replay;
-use tidegate_tests::{Application, Broker, Mosquitto, MqttVersion, Setup, report, skipped};
+use table::Tally;
+use tidegate_tests::{Application, Broker, Mosquitto, MqttVersion, Peer, Setup, report, skipped};
+use variations::{Random, Variation};
 
 #[test]
 fn the_gateway_follows_the_recorded_cases() -> Result<()> {
+    let Some(cases) = cases()? else { return Ok(()) };
+    let only = std::env::var("TIDEGATE_GOLDEN").unwrap_or_default();
+    let chosen: Vec<_> = cases.iter().filter(|case| case.name.contains(&only)).cloned().collect();
+    let mut tally = Tally::default();
+    for deviation in deviations::all() {
+        if !cases.iter().any(|case| case.name == deviation.case) {
+            tally.wrong(format!("{}: there is no such case", deviation.case));
+        }
+    }
+    for case in chosen.iter().filter(|case| case.kind == "tlv") {
+        tally.judge(case, tlv::check(case));
+    }
+    let groups = groups(chosen.into_iter().filter(|case| case.kind != "tlv").collect());
+    let tally = Mutex::new(tally);
+    in_parallel(groups, |(setup, cases)| {
+        replay(&setup, &cases, |case, outcome| {
+            tally.lock().unwrap_or_else(PoisonError::into_inner).judge(case, outcome);
+        })
+    })?;
+    let tally = tally.into_inner().unwrap_or_else(PoisonError::into_inner);
+    report(&tally.table());
+    tally.conclude()?;
+    if only.is_empty() { table::compare(&tally.table()) } else { Ok(()) }
+}
+
+#[test]
+fn variations_of_the_recorded_commands_are_followed() -> Result<()> {
+    let Some(cases) = cases()? else { return Ok(()) };
+    let only = std::env::var("TIDEGATE_GOLDEN").unwrap_or_default();
+    let suitable = cases.iter().filter(|case| variations::is_suitable(case) && case.name.contains(&only));
+    // What deviates as recorded would in every variation.
+    let suitable: Vec<_> = suitable.filter(|case| deviations::of(&case.name).is_none()).collect();
+    let mut random = Random::new(SEED);
+    let varied = (0..VARIATIONS).zip(suitable.iter().cycle());
+    let varied: Result<Vec<_>> =
+        varied.map(|(number, case)| Variation::next(&mut random).apply(case, number)).collect();
+    let wrong = Mutex::new(Vec::new());
+    in_parallel(groups(varied?), |(setup, cases)| {
+        replay(&setup, &cases, |case, outcome| {
+            if let Err(error) = outcome {
+                let mut wrong = wrong.lock().unwrap_or_else(PoisonError::into_inner);
+                wrong.push(format!("{}: {error:#}", case.name));
+            }
+        })
+    })?;
+    let wrong = wrong.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if suitable.is_empty() || wrong.is_empty() {
+        return Ok(());
+    }
+    bail!("{} of {VARIATIONS} variations went wrong:\n{}", wrong.len(), wrong.join("\n"))
+}
+
+/// All cases of the file, those of the REST interface without HTTP, and those that only the text tells; none, which is
+/// said, where the file is missing.
+fn cases() -> Result<Option<Vec<Case>>> {
     let file = shared().join("spec/emqx-golden.json");
     if !file.exists() {
         skipped(&format!("{} is missing", file.display()));
-        return Ok(());
+        return Ok(None);
     }
-    let cases: Vec<Case> = serde_json::from_slice(&std::fs::read(&file)?).context("reading the cases")?;
-    let unknown: Vec<_> =
-        deviations::names().filter(|name| !cases.iter().any(|case| case.name == *name)).collect();
-    let mut tally = Tally::default();
-    tally.stale.extend(unknown.into_iter().map(|name| format!("{name}: there is no such case")));
+    let recorded: Vec<Case> = serde_json::from_slice(&std::fs::read(&file)?).context("reading the cases")?;
+    let template = recorded.iter().find(|case| case.name == TEMPLATE).context(TEMPLATE)?;
+    let plain = |case: &Case| match case.kind.as_str() {
+        "rest" => rest::without_http(case, template),
+        _ => Ok(case.clone()),
+    };
+    let mut cases = recorded.iter().map(plain).collect::<Result<Vec<_>>>()?;
+    let text = std::fs::read_to_string(shared().join("spec/emqx-lwm2m.md")).context("reading the text")?;
+    let suite = template.given.config.as_ref().context("a configuration")?;
+    cases.extend(told::cases(&text, suite, |name| recorded.iter().any(|case| case.name == name))?);
+    Ok(Some(cases))
+}
+
+/// The cases together with others of the same configuration, which one gateway serves in turn; those that take long
+/// first.
+fn groups(cases: Vec<Case>) -> VecDeque<(Setup, Vec<Case>)> {
+    let mut groups: BTreeMap<String, (Setup, Vec<Case>)> = BTreeMap::new();
+    for case in cases {
+        // The port is not known yet.
+        let setup = bench::setup(&case, Broker::On(0));
+        let key = format!("{}{}{}{}", case.takes_long(), setup.settings, setup.registration, setup.coap);
+        groups.entry(key).or_insert_with(|| (setup, Vec::new())).1.push(case);
+    }
+    let mut groups: Vec<_> = groups
+        .into_values()
+        .flat_map(|(setup, cases)| {
+            let parts: Vec<_> = cases.chunks(AT_ONCE).map(<[Case]>::to_vec).collect();
+            parts.into_iter().map(move |part| (setup.clone(), part))
+        })
+        .collect();
+    groups.sort_by_key(|(_, cases)| (cases.iter().all(|case| !case.takes_long()), usize::MAX - cases.len()));
+    groups.into()
+}
+
+/// Work on several groups at a time; most of it is waiting.
+fn in_parallel<T: Send>(work: VecDeque<T>, perform: impl Fn(T) -> Result<()> + Sync) -> Result<()> {
+    let work = Mutex::new(work);
+    let next = || work.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    std::thread::scope(|scope| {
+        let worker = || {
+            while let Some(item) = next() {
+                perform(item)?;
+            }
+            Ok(())
+        };
+        let workers: Vec<_> = (0..WORKERS).map(|_| scope.spawn(worker)).collect();
+        let ends =
+            workers.into_iter().map(|worker| worker.join().map_err(|_| anyhow!("a worker panicked"))?);
+        // Every worker is waited for before an error comes out.
+        ends.collect::<Vec<Result<()>>>().into_iter().collect()
+    })
+}
+
+/// Replay these cases on one gateway, with a broker of its own, and hand over each outcome.
+fn replay(setup: &Setup, cases: &[Case], mut judge: impl FnMut(&Case, Result<()>)) -> Result<()> {
     let broker = Mosquitto::start()?;
     let application = Application::connect(broker.port(), MqttVersion::V5)?;
-    for (setup, cases) in groups(&cases, Broker::On(broker.port())) {
-        replay_group(&setup, &cases, &application, &mut tally)?;
-    }
-    tally.conclude()
-}
-
-/// The cases to replay, together with others of the same configuration: one gateway serves them in turn.
-fn groups(cases: &[Case], broker: Broker) -> Vec<(Setup, Vec<&Case>)> {
-    let only = std::env::var("TIDEGATE_GOLDEN").unwrap_or_default();
-    let mut groups: BTreeMap<String, (Setup, Vec<&Case>)> = BTreeMap::new();
-    for case in cases.iter().filter(|case| case.name.contains(&only)) {
-        let wanted = KINDS.contains(&case.kind.as_str()) && CLASSES.contains(&case.class.as_str());
-        if wanted {
-            let setup = bench::setup(case, broker);
-            let key = format!("{}{}", setup.settings, setup.registration);
-            groups.entry(key).or_insert_with(|| (setup, Vec::new())).1.push(case);
-        }
-    }
-    groups.into_values().collect()
-}
-
-fn replay_group(setup: &Setup, cases: &[&Case], application: &Application, tally: &mut Tally) -> Result<()> {
-    let mut bench = Bench::start(setup, application)?;
+    let setup = Setup { broker: Broker::On(broker.port()), ..setup.clone() };
+    let mut bench = Bench::start(&setup, &application)?;
     // Ports in use stay in use: the gateway remembers the message IDs that came from them.
-    let mut sockets = Vec::new();
+    let mut sockets: Vec<Peer> = Vec::new();
     for case in cases {
         let deviation = deviations::of(&case.name);
-        tally.notes.extend(deviation.map(|deviation| format!("{}: {}", case.name, deviation.reason())));
-        if let Some(Deviation::NotApplicable(_)) = deviation {
-            tally.count(case, Verdict::NotApplicable);
+        if let Some(Deviation { way: Way::NotApplicable, .. }) = deviation {
+            judge(case, Ok(()));
             continue;
         }
-        let adaptation = match deviation {
-            Some(Deviation::Adapted(adaptation, _)) => Some(*adaptation),
-            _ => None,
-        };
-        let (outcome, peers) = Replay::new(&mut bench, case, adaptation).run();
+        let (outcome, peers) = Replay::new(&mut bench, case, deviation).run();
         sockets.extend(peers);
-        tally.judge(case, deviation, outcome);
+        judge(case, outcome);
     }
     let status = bench.gateway.terminate()?;
     if !status.success() {
         bail!("the gateway ended with {status}:\n{}", bench.gateway.process().everything());
     }
     Ok(())
-}
-
-#[derive(Clone, Copy)]
-enum Verdict {
-    Passed,
-    Deviates,
-    NotApplicable,
-    Failed,
-}
-
-/// What became of the cases.
-#[derive(Default)]
-struct Tally {
-    counts: BTreeMap<(String, String), [usize; 4]>,
-    notes: Vec<String>,
-    failures: Vec<String>,
-    stale: Vec<String>,
-}
-
-impl Tally {
-    fn judge(&mut self, case: &Case, deviation: Option<&Deviation>, outcome: Result<()>) {
-        let verdict = match (deviation, outcome) {
-            (None, Ok(())) => Verdict::Passed,
-            (Some(Deviation::Adapted(..)), Ok(())) | (Some(Deviation::ByDesign(_)), Err(_)) => {
-                Verdict::Deviates
-            }
-            (Some(_), Ok(())) => {
-                self.stale.push(format!("{}: is listed as deviating, but passes", case.name));
-                Verdict::Failed
-            }
-            (_, Err(error)) => {
-                self.failures.push(format!("{} ({} {}): {error:#}", case.name, case.kind, case.class));
-                Verdict::Failed
-            }
-        };
-        self.count(case, verdict);
-    }
-
-    fn count(&mut self, case: &Case, verdict: Verdict) {
-        self.counts.entry((case.kind.clone(), case.class.clone())).or_default()[verdict as usize] += 1;
-    }
-
-    fn conclude(self) -> Result<()> {
-        report(&row("kind", "class", ["passed", "deviates", "not applicable", "failed"]));
-        let mut sums = [0; 4];
-        for ((kind, class), counts) in &self.counts {
-            report(&row(kind, class, counts.map(|count| count.to_string())));
-            sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
-        }
-        report(&row("all", "", sums.map(|sum| sum.to_string())));
-        self.notes.iter().for_each(|note| report(note));
-        if sums == [0; 4] {
-            bail!("no case was chosen");
-        }
-        let wrong = [self.stale, self.failures].concat();
-        match wrong.len() {
-            0 => Ok(()),
-            number => bail!("{number} cases went wrong:\n{}", wrong.join("\n")),
-        }
-    }
-}
-
-fn row<T: std::fmt::Display>(
-    kind: &str,
-    class: &str,
-    [passed, deviates, not_applicable, failed]: [T; 4],
-) -> String {
-    format!("{kind:<14}{class:<10}{passed:>8}{deviates:>10}{not_applicable:>16}{failed:>8}")
 }
 
 fn shared() -> PathBuf {
@@ -158,9 +181,13 @@ fn shared() -> PathBuf {
     }
 }
 
-/// What can be replayed without a clock to turn forward; `blockwise` and `rest` have settings of their own in EMQX.
-const KINDS: [&str; 8] =
-    ["register", "update", "deregister", "command", "auto_observe", "topic", "peer", "queue"];
+/// A case with the usual configuration that begins with the usual registration.
+const TEMPLATE: &str = "lookup";
 
-/// Not `defect`: what EMQX does wrong is not copied.
-const CLASSES: [&str; 2] = ["contract", "quirk"];
+/// How many variations there are, and what they begin with.
+const VARIATIONS: usize = 500;
+const SEED: u64 = 5783;
+
+/// How many groups are worked on at a time, and how many cases one of them has at most.
+const WORKERS: usize = 4;
+const AT_ONCE: usize = 40;

@@ -27,6 +27,8 @@ pub(super) struct Transfers {
 pub(super) struct Limits {
     /// Transfers at a time.
     pub(super) transfers: usize,
+    /// Of those, of one peer.
+    pub(super) transfers_per_peer: usize,
     /// Bytes of one body.
     pub(super) body: usize,
     /// Bytes of all bodies that are being put together from requests.
@@ -35,8 +37,9 @@ pub(super) struct Limits {
     pub(super) exponent: u8,
 }
 
-/// Which blocks belong together: those of one peer for one method and resource. Not the token: Anjay takes a new one
-/// for every block. Nor other options: Wakaama sends a Content-Format from the second block on only.
+/// Which blocks belong together: those of one peer for one method and resource, with the same Request-Tags (RFC 9175
+/// section 3.3). Not the token: Anjay takes a new one for every block. Nor other options: Wakaama sends a
+/// Content-Format from the second block on only.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct TransferKey {
     pub(super) peer: u32,
@@ -158,8 +161,22 @@ impl Transfers {
         changes.begun = Some((serial, expires));
         self.by_serial.insert(serial, key.clone());
         self.open.insert(key.clone(), Transfer { serial, first, body, expires });
+        self.make_room_of_peer(key, changes);
         self.make_room(key, changes);
         Step::Answer(self.go_on(block))
+    }
+
+    /// Ends the oldest transfers of this one's peer, but not this one, while it has too many.
+    fn make_room_of_peer(&mut self, spare: &TransferKey, changes: &mut Changes) {
+        loop {
+            let others = || self.by_serial.values().filter(|key| key.peer == spare.peer && *key != spare);
+            if others().count() < self.limits.transfers_per_peer.max(1) {
+                return;
+            }
+            let Some(oldest) = others().next().cloned() else { return };
+            self.remove(&oldest, changes);
+            changes.evicted += 1;
+        }
     }
 
     /// Ends the oldest transfers, but not this one, while there are too many or too many bytes of them.
@@ -218,6 +235,8 @@ impl TransferKey {
         append(&mut message.uri_path());
         append(&mut [&[][..]].into_iter());
         append(&mut message.uri_query());
+        append(&mut [&[][..]].into_iter());
+        append(&mut message.request_tags());
         Self { peer, resource: resource.into_boxed_slice() }
     }
 }
@@ -229,6 +248,8 @@ pub(super) struct Upload {
     /// Bytes that the peer has.
     offset: usize,
     total: usize,
+    /// The body was begun anew because the peer had lost what it had of it.
+    restarted: bool,
 }
 
 /// How an upload goes on after a response.
@@ -243,8 +264,14 @@ pub(super) enum Next {
 impl Upload {
     /// None for a body that fits into one block.
     pub(super) fn new(total: usize, exponent: u8) -> Option<Self> {
-        let upload = Self { exponent, offset: 0, total };
+        let upload = Self { exponent, offset: 0, total, restarted: false };
         (total > upload.size()).then_some(upload)
+    }
+
+    /// A body that was sent as a whole, if the peer wants it in smaller blocks (RFC 7959 section 2.9.3).
+    pub(super) fn after_refusal(total: usize, response: &Message) -> Option<Self> {
+        let asked = response.block1().filter(|_| response.code() == Code::REQUEST_ENTITY_TOO_LARGE)?;
+        Self::new(total, asked.exponent)
     }
 
     /// The block to be sent next, and where it lies in the body.
@@ -259,9 +286,15 @@ impl Upload {
         let asked = response.block1();
         let smaller = asked.filter(|asked| asked.exponent < self.exponent);
         match response.code() {
-            Code::REQUEST_ENTITY_TOO_LARGE if self.offset == 0 => {
+            // The blocks are too large (RFC 7959 section 2.9.3); without a smaller size, it is the body that is.
+            Code::REQUEST_ENTITY_TOO_LARGE => {
                 let Some(smaller) = smaller else { return Next::Done };
-                self.exponent = smaller.exponent;
+                (self.exponent, self.offset) = (smaller.exponent, 0);
+                Next::Send
+            }
+            // The peer does not have the blocks before this one, or not any more (section 2.9.2).
+            Code::REQUEST_ENTITY_INCOMPLETE if self.offset > 0 && !self.restarted => {
+                (self.offset, self.restarted) = (0, true);
                 Next::Send
             }
             // 2.31, or the success code of a peer that deals with every block by itself (RFC 7959 section 2.3).
@@ -277,6 +310,11 @@ impl Upload {
         }
     }
 
+    /// Bytes that the peer has, and bytes in all.
+    pub(super) const fn progress(&self) -> (usize, usize) {
+        (self.offset, self.total)
+    }
+
     const fn size(&self) -> usize {
         1 << (self.exponent as usize + 4)
     }
@@ -289,8 +327,19 @@ pub(super) struct Download {
     first: Message,
     pub(super) delivery: Delivery,
     body: Vec<u8>,
+    /// Of the blocks to ask for: not larger than we like, nor than the peer does.
     exponent: u8,
+    bounds: Bounds,
     restarted: bool,
+}
+
+/// What a download may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Bounds {
+    /// Bytes of the body.
+    pub(super) body: usize,
+    /// The largest SZX.
+    pub(super) exponent: u8,
 }
 
 /// How a download goes on after a block.
@@ -302,6 +351,8 @@ pub(super) enum Progress {
     Complete(Message),
     /// It cannot be completed.
     Broken,
+    /// It is larger than a body may be.
+    TooLarge,
 }
 
 impl Download {
@@ -309,7 +360,7 @@ impl Download {
     pub(super) fn begin(
         response: Message,
         delivery: Delivery,
-        limit: usize,
+        bounds: Bounds,
     ) -> Result<(Self, Progress), Message> {
         let Some(block) = response.block2().filter(|block| block.more || block.number > 0) else {
             return Err(response);
@@ -318,37 +369,49 @@ impl Download {
             first: Message::response(Code::EMPTY),
             delivery,
             body: Vec::new(),
-            exponent: 0,
+            exponent: bounds.exponent,
+            bounds,
             restarted: false,
         };
-        let progress = download.start(response, block, limit);
+        let progress = download.start(response, block);
         Ok((download, progress))
     }
 
     /// Takes in the answer to a request for a block.
-    pub(super) fn handle(&mut self, response: Message, limit: usize) -> Progress {
+    pub(super) fn handle(&mut self, response: Message) -> Progress {
         if !response.code().is_success() {
             // Such as 4.08 or 5.03: says better than we could why the body is not to be had.
             return Progress::Complete(response);
         }
         let Some(block) = response.block2() else { return Progress::Broken };
         if self.body.is_empty() {
-            return self.start(response, block, limit);
+            return self.start(response, block);
         }
         if response.etag() != self.first.etag() || response.code() != self.first.code() {
             // The resource changed meanwhile (RFC 7959 section 2.4).
             return self.restart();
         }
-        if block.offset() != self.body.len() || !self.append(response.payload(), block, limit) {
+        if block.offset() != self.body.len() {
             return Progress::Broken;
         }
-        self.go_on(block)
+        match self.append(response.payload(), block) {
+            Ok(()) => self.go_on(block),
+            Err(wrong) => wrong,
+        }
     }
 
-    fn start(&mut self, mut response: Message, block: Block, limit: usize) -> Progress {
+    /// Bytes that have come, and bytes in all as far as the peer has said (Size2, RFC 7959 section 4).
+    pub(super) fn progress(&self) -> (usize, Option<usize>) {
+        (self.body.len(), self.first.size2().map(|size| size as usize))
+    }
+
+    fn start(&mut self, mut response: Message, block: Block) -> Progress {
         let payload = response.take_payload();
-        if block.number != 0 || !self.append(&payload, block, limit) {
+        if block.number != 0 {
             return Progress::Broken;
+        }
+        if let Err(wrong) = self.append(&payload, block) {
+            return wrong;
         }
         self.first = response;
         self.go_on(block)
@@ -368,25 +431,29 @@ impl Download {
             let whole = self.first.without_options(&[option::BLOCK2]);
             return Progress::Complete(whole.with_payload(std::mem::take(&mut self.body)));
         }
-        let number = self.body.len() >> (block.exponent + 4);
+        // Smaller blocks than the first one are asked for by their own numbers (RFC 7959 section 2.4).
+        let number = self.body.len() >> (self.exponent + 4);
         match u32::try_from(number) {
             Ok(number) if number <= Block::MAX_NUMBER => {
-                Progress::Fetch(Block { number, more: false, exponent: block.exponent })
+                Progress::Fetch(Block { number, more: false, exponent: self.exponent })
             }
             _ => Progress::Broken,
         }
     }
 
-    /// False if the block cannot be one, or the body becomes too large.
-    fn append(&mut self, payload: &[u8], block: Block, limit: usize) -> bool {
+    /// Refused if the block cannot be one, or the body becomes too large.
+    fn append(&mut self, payload: &[u8], block: Block) -> Result<(), Progress> {
         let length_fits =
             if block.more { payload.len() == block.size() } else { payload.len() <= block.size() };
-        if block.exponent == 7 || !length_fits || self.body.len() + payload.len() > limit {
-            return false;
+        if block.exponent == 7 || !length_fits {
+            return Err(Progress::Broken);
         }
-        self.exponent = block.exponent;
+        if self.body.len() + payload.len() > self.bounds.body {
+            return Err(Progress::TooLarge);
+        }
+        self.exponent = block.exponent.min(self.bounds.exponent);
         self.body.extend_from_slice(payload);
-        true
+        Ok(())
     }
 }
 

@@ -9,6 +9,8 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::fmt;
 
+use rustc_hash::FxHashMap;
+
 use super::block::{Limits, Transfers};
 use super::deduplication::Deduplication;
 use super::exchange::Exchanges;
@@ -16,9 +18,11 @@ use super::message::Message;
 use super::observe::Observations;
 use super::peers::Peers;
 pub use super::token::Token;
+use super::volume::Volume;
 use super::{Entropy, Peer, Transmit};
 use crate::time::Instant;
 pub use config::{Config, Counters};
+use outgoing::Draft;
 use receipt::Receipts;
 
 mod answer;
@@ -38,8 +42,13 @@ pub struct Endpoint {
     exchanges: Exchanges,
     observations: Observations,
     transfers: Transfers,
+    downloads: Volume,
     receipts: Receipts,
+    /// Notifications whose rest is fetched once their peer has nothing else to answer, by its number.
+    unfetched: FxHashMap<u32, VecDeque<Draft>>,
     timers: BinaryHeap<Reverse<(Instant, timer::Timer)>>,
+    /// When it was called last.
+    now: Instant,
     output: VecDeque<Output>,
 }
 
@@ -85,8 +94,10 @@ pub enum Failure {
     Timeout,
     /// The peer answered with a reset.
     Reset,
-    /// The response came in blocks that do not make a whole, or are too much.
+    /// The response came in blocks that do not make a whole.
     Incomplete,
+    /// The response is larger than a body may be, or than all bodies together may be.
+    TooLarge,
 }
 
 /// What happened.
@@ -117,6 +128,20 @@ pub enum Event {
     Acknowledged {
         /// The request.
         id: RequestId,
+    },
+    /// A part of a large body is over. Told now and then, not for every block.
+    Transferred {
+        /// The request.
+        id: RequestId,
+        /// Bytes that are over.
+        done: usize,
+        /// Bytes in all; of a response whose length the peer does not say (Size2), those that are over.
+        total: usize,
+    },
+    /// The rest of a notification is no longer being fetched, and will not come.
+    FetchEnded {
+        /// Who notified.
+        peer: Peer,
     },
     /// A request of ours came to nothing.
     Failed {
@@ -162,6 +187,7 @@ impl Endpoint {
     pub fn new(config: Config, mut entropy: Box<dyn Entropy>) -> Self {
         let limits = Limits {
             transfers: config.transfers,
+            transfers_per_peer: config.transfers_per_peer,
             body: config.body,
             bodies: config.transfer_bytes,
             exponent: config.exponent(),
@@ -172,19 +198,23 @@ impl Endpoint {
             peers: Peers::new(u64::from_ne_bytes(seed) as usize),
             deduplication: Deduplication::new(config.remembered, config.remembered_per_peer),
             transfers: Transfers::new(limits),
+            downloads: Volume::new(config.transfer_bytes, config.download_bytes_per_peer),
             config,
             entropy,
             counters: Counters::default(),
             exchanges: Exchanges::default(),
             observations: Observations::default(),
             receipts: Receipts::default(),
+            unfetched: FxHashMap::default(),
             timers: BinaryHeap::new(),
+            now: Instant::from_micros(0),
             output: VecDeque::new(),
         }
     }
 
     /// Take in a datagram. Poll the output afterwards.
     pub fn handle_datagram(&mut self, now: Instant, peer: Peer, datagram: &[u8]) {
+        self.now = now;
         self.counters.received += 1;
         match Message::parse(datagram) {
             Ok(message) => self.handle_message(now, peer, datagram, message),
@@ -199,12 +229,14 @@ impl Endpoint {
 
     /// Let time pass. Poll the output afterwards.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.now = now;
         self.fire_timers(now);
     }
 
     /// Send a confirmable request; a body larger than a block goes out block by block. It ends in one
     /// [`Event::Response`] or [`Event::Failed`]. Poll the output afterwards. Returns the token that was used.
     pub fn request(&mut self, now: Instant, peer: Peer, request: Request) -> Token {
+        self.now = now;
         self.start_request(now, peer, request)
     }
 
@@ -250,9 +282,16 @@ impl Endpoint {
 
     /// Forget an observation: a later notification on its token is answered with a reset.
     pub fn forget_observation(&mut self, id: ObservationId) {
-        if let Some(serial) = self.observations.remove(id).and_then(|observation| observation.fetch) {
-            self.close(serial);
+        let fetch = self.observations.remove(id).and_then(|observation| observation.fetch);
+        if let Some(exchange) = fetch.and_then(|serial| self.close(serial)) {
+            self.emit(Event::FetchEnded { peer: exchange.peer });
         }
+    }
+
+    /// Whether the rest of a notification of this peer is being fetched. Some clients answer nothing else meanwhile, so
+    /// other requests should wait for the notification, or for [`Event::FetchEnded`].
+    pub fn is_fetching(&self, peer: Peer) -> bool {
+        self.peers.known(peer).is_some_and(|state| state.fetches > 0)
     }
 
     /// What to do next. Call until it returns `Timeout`.
@@ -274,6 +313,7 @@ impl Endpoint {
             observations: self.observations.len(),
             transfers: self.transfers.len(),
             receipts: self.receipts.len(),
+            download_bytes: self.downloads.total(),
         }
     }
 }
@@ -289,6 +329,7 @@ pub struct Occupancy {
     pub observations: usize,
     pub transfers: usize,
     pub receipts: usize,
+    pub download_bytes: usize,
 }
 
 impl fmt::Debug for Endpoint {

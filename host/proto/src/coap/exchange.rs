@@ -10,10 +10,10 @@ use std::time::Duration;
 use rustc_hash::FxHashMap;
 
 use super::endpoint::{ObservationId, RequestId};
-use super::message::Message;
+use super::message::{Code, Message};
 use super::peers::MessageKey;
 use super::token::Token;
-use super::{Peer, block};
+use super::{Peer, block, option};
 use crate::time::Instant;
 
 /// The open requests, found by what an answer may carry.
@@ -40,8 +40,12 @@ pub(super) struct Exchange {
     pub(super) upload: Option<block::Upload>,
     pub(super) download: Option<Box<block::Download>>,
     pub(super) transmission: Transmission,
+    /// The peer is busy with it: it has not even acknowledged it.
+    pub(super) is_pressing: bool,
     /// The caller knows that the peer has the request.
     pub(super) acknowledgement_told: bool,
+    /// The bytes of its body, or its response's, that the caller knows to be over.
+    pub(super) progress_told: usize,
 }
 
 /// Whose request it is.
@@ -78,6 +82,24 @@ pub(super) struct Transmission {
 pub(super) enum Due {
     Retransmission,
     GivingUp,
+}
+
+impl Exchange {
+    /// Whether the peer wants the request once more with the value of its Echo option, to see that it is fresh (RFC 9175
+    /// section 2.3); then the request has it now, and goes out from its first block on.
+    pub(super) fn has_to_echo(&mut self, response: &Message, exponent: u8) -> bool {
+        let Some(value) = response.echo().filter(|_| response.code() == Code::UNAUTHORIZED) else {
+            return false;
+        };
+        // Once: who is not content with that never will be. What is fetched of a response has been let through.
+        if self.request.echo().is_some() || self.download.is_some() {
+            return false;
+        }
+        let request = std::mem::replace(&mut self.request, Message::request(Code::EMPTY));
+        self.request = request.with_option(option::ECHO, value.to_vec());
+        self.upload = block::Upload::new(self.request.payload().len(), exponent);
+        true
+    }
 }
 
 impl Transmission {

@@ -145,9 +145,24 @@ impl Message {
         self.uint(option::SIZE1)
     }
 
+    /// Size2: how many bytes the body of the response has.
+    pub fn size2(&self) -> Option<u32> {
+        self.uint(option::SIZE2)
+    }
+
     /// The first ETag.
     pub fn etag(&self) -> Option<&[u8]> {
         self.first(option::ETAG)
+    }
+
+    /// Echo (RFC 9175).
+    pub(crate) fn echo(&self) -> Option<&[u8]> {
+        self.first(option::ECHO)
+    }
+
+    /// The Request-Tags (RFC 9175): requests whose tags differ are not parts of one body.
+    pub(crate) fn request_tags(&self) -> impl Iterator<Item = &[u8]> {
+        self.values(option::REQUEST_TAG)
     }
 
     /// The payload.

@@ -17,6 +17,7 @@ mod observe;
 pub mod option;
 mod peers;
 pub mod token;
+mod volume;
 
 /// Who a datagram comes from or goes to.
 ///

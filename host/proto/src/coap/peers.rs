@@ -30,6 +30,10 @@ pub(super) struct State {
     pub(super) remembered: VecDeque<u16>,
     /// Exchanges and transfers that hold on to the number.
     users: u32,
+    /// Requests of ours that it has not answered, and not acknowledged either.
+    pub(super) pressing: u32,
+    /// Requests of ours that fetch the rest of a notification.
+    pub(super) fetches: u32,
     next_mid: u16,
     /// Until when a message id of ours must not be given out again (RFC 7252 section 4.4).
     guarded_until: Option<Instant>,
@@ -44,9 +48,22 @@ impl Peers {
     pub(super) fn number(&mut self, peer: Peer, first_mid: impl FnOnce() -> u16) -> u32 {
         *self.numbers.entry(peer).or_insert_with(|| {
             let remembered = VecDeque::new();
-            let state = State { peer, remembered, users: 0, next_mid: first_mid(), guarded_until: None };
+            let state = State {
+                peer,
+                remembered,
+                users: 0,
+                pressing: 0,
+                fetches: 0,
+                next_mid: first_mid(),
+                guarded_until: None,
+            };
             u32::try_from(self.states.insert(state)).expect("memory ends before four thousand million peers")
         })
+    }
+
+    /// The state of a peer that has a number.
+    pub(super) fn known(&self, peer: Peer) -> Option<&State> {
+        self.states.get(*self.numbers.get(&peer)? as usize)
     }
 
     pub(super) fn state(&mut self, number: u32) -> &mut State {

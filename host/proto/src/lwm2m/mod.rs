@@ -2,6 +2,7 @@
 
 pub mod format;
 pub mod model;
+mod negotiation;
 pub mod operation;
 pub mod path;
 mod queue;

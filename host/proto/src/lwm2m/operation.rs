@@ -2,11 +2,11 @@
 //!
 //! The types mirror `wit/translator.wit`. The server calls `message`, which is pure.
 
-use super::format::{self, Definitions};
-use super::model::Models;
+use super::format::{self, Definitions, Scope};
+use super::model::{Defined, Models};
 use super::path::Path;
-use super::registration::{Registration, Version};
-use super::value::{Kind, Sample};
+use super::registration::Registration;
+use super::value::{Kind, Sample, Value};
 use crate::coap::message::{Code, Message};
 use crate::coap::option;
 
@@ -119,6 +119,59 @@ impl Operation {
         }
     }
 
+    /// The same operation, asking for an answer in this format.
+    pub(crate) fn accepting(&self, format: Option<u16>) -> Self {
+        let mut operation = self.clone();
+        if let Self::Read { accept, .. }
+        | Self::Observe { accept, .. }
+        | Self::ReadComposite { accept, .. }
+        | Self::ObserveComposite { accept, .. } = &mut operation
+        {
+            *accept = format;
+        }
+        operation
+    }
+
+    /// The bytes of its body, roughly.
+    pub(crate) fn size(&self) -> usize {
+        let (Self::Write { body, .. } | Self::Create { body, .. } | Self::WriteComposite { body }) = self
+        else {
+            return 0;
+        };
+        match body {
+            Body::Encoded { payload, .. } => payload.len(),
+            Body::Samples(samples) => {
+                let bytes = |sample: &Sample<'_>| match &sample.value {
+                    Value::Text(text) | Value::CoreLink(text) => text.len(),
+                    Value::Opaque(bytes) => bytes.len(),
+                    _ => 0,
+                };
+                samples.iter().map(|sample| size_of::<Sample<'_>>() + bytes(sample)).sum()
+            }
+        }
+    }
+
+    /// The lifetime of the registration that this writes, if it does: `/1/x/1`, in seconds.
+    pub(crate) fn lifetime(&self) -> Option<u32> {
+        let (Self::Write { body, .. } | Self::WriteComposite { body }) = self else { return None };
+        let is_lifetime =
+            |sample: &Sample<'_>| sample.path.object() == Some(1) && sample.path.resource() == Some(1);
+        let seconds = |sample: &Sample<'_>| match sample.value {
+            Value::Integer(seconds) | Value::Time(seconds) => u32::try_from(seconds).ok(),
+            Value::Unsigned(seconds) => u32::try_from(seconds).ok(),
+            _ => None,
+        };
+        match body {
+            Body::Samples(samples) => seconds(samples.iter().find(|sample| is_lifetime(sample))?),
+            Body::Encoded { format, payload } if self.path().object().is_none_or(|object| object == 1) => {
+                // Bytes of any format, but of a resource whose type is known without the client's definitions.
+                let samples = format::decode(*format, self.path(), payload, &Lifetime).ok()?;
+                seconds(samples.iter().find(|sample| is_lifetime(sample))?)
+            }
+            Body::Encoded { .. } => None,
+        }
+    }
+
     /// Whether this starts an observation.
     pub(crate) const fn is_observe(&self) -> bool {
         matches!(self, Self::Observe { .. } | Self::ObserveComposite { .. })
@@ -159,25 +212,26 @@ impl Operation {
 
 /// The request that carries an operation to a client (core 1.2.1 section 6.4, tables 6.4.3-1 and 6.4.4-1 to -3).
 ///
-/// A cancellation repeats the options of its observation (RFC 7641 section 3.6); for that, `observation` is the
-/// operation that started it, if it is known.
+/// `format` is what `negotiation` has chosen. A cancellation repeats the options of its observation (RFC 7641 section 3.6);
+/// for that, `observation` is the operation that started it, if it is known.
 ///
 /// # Errors
 /// What cannot be put into a message, said in one sentence.
 pub(crate) fn message(
     operation: &Operation,
+    format: Option<u16>,
     observation: Option<&Operation>,
     registration: &Registration,
     models: &Models,
 ) -> Result<Message, String> {
-    let definitions = &Defined { models, registration };
+    let definitions = &Defined::new(models, registration);
     let to = |code, path: &Path, queries: &[String]| addressed(code, registration, path, queries);
     let write = |code, path: &Path, queries: &[String], body: &Body| {
-        with_body(to(code, path, queries)?, *path, body, registration, definitions)
+        with_body(to(code, path, queries)?, *path, body, (format, registration), definitions)
     };
     let composite = |paths: &[Path], accept: Option<u16>| composite(registration, paths, accept);
     match operation {
-        Operation::Read { path, queries, accept } => Ok(with_accept(to(Code::GET, path, queries)?, *accept)),
+        Operation::Read { path, queries, .. } => Ok(with_accept(to(Code::GET, path, queries)?, format)),
         Operation::Discover { path, queries, depth } => {
             let depth = depth.map(|depth| format!("depth={depth}"));
             let queries: Vec<String> = queries.iter().cloned().chain(depth).collect();
@@ -202,8 +256,8 @@ pub(crate) fn message(
             Ok(message.with_payload(arguments.as_bytes().to_vec()))
         }
         Operation::Delete { path, queries } => to(Code::DELETE, path, queries),
-        Operation::Observe { path, queries, accept } => {
-            Ok(with_accept(to(Code::GET, path, queries)?, *accept).with_option_uint(option::OBSERVE, 0))
+        Operation::Observe { path, queries, .. } => {
+            Ok(with_accept(to(Code::GET, path, queries)?, format).with_option_uint(option::OBSERVE, 0))
         }
         Operation::CancelObservation { path, queries, .. } => {
             let (queries, accept) = match observation {
@@ -212,9 +266,9 @@ pub(crate) fn message(
             };
             Ok(with_accept(to(Code::GET, path, queries)?, accept).with_option_uint(option::OBSERVE, 1))
         }
-        Operation::ReadComposite { paths, accept } => composite(paths, *accept),
-        Operation::ObserveComposite { paths, accept } => {
-            Ok(composite(paths, *accept)?.with_option_uint(option::OBSERVE, 0))
+        Operation::ReadComposite { paths, .. } => composite(paths, format),
+        Operation::ObserveComposite { paths, .. } => {
+            Ok(composite(paths, format)?.with_option_uint(option::OBSERVE, 0))
         }
         Operation::CancelObservationComposite { paths, .. } => {
             let accept = match observation {
@@ -223,19 +277,16 @@ pub(crate) fn message(
             };
             Ok(composite(paths, accept)?.with_option_uint(option::OBSERVE, 1))
         }
-        Operation::WriteComposite { body } => write_composite(registration, body, definitions),
+        Operation::WriteComposite { body } => write_composite(registration, body, format, definitions),
     }
 }
 
-/// The types of resources in the versions of their objects that the client has.
-struct Defined<'a> {
-    models: &'a Models,
-    registration: &'a Registration,
-}
+/// What is known of any client: `/1/x/1` is an integer.
+struct Lifetime;
 
-impl Definitions for Defined<'_> {
+impl Definitions for Lifetime {
     fn kind(&self, object: u16, resource: u16) -> Option<Kind> {
-        self.models.kind(object, self.registration.object_version(object), resource)
+        (object == 1 && resource == 1).then_some(Kind::Integer)
     }
 }
 
@@ -280,7 +331,7 @@ fn with_body(
     message: Message,
     path: Path,
     body: &Body,
-    registration: &Registration,
+    (format, registration): (Option<u16>, &Registration),
     definitions: &dyn Definitions,
 ) -> Result<Message, String> {
     match body {
@@ -292,73 +343,43 @@ fn with_body(
             Ok(message.with_payload(payload.clone()))
         }
         Body::Samples(samples) => {
-            let format = write_format(registration);
-            let payload = format::encode(format, path, samples, definitions).map_err(|e| e.to_string())?;
+            let format = format.unwrap_or(format::TLV);
+            // Names are whole paths, so they begin with the alternate path.
+            let scope =
+                Scope { alternate_path: &registration.alternate_path, ..Scope::new(path, definitions) };
+            let payload = format::encode_in(format, &scope, samples).map_err(|e| e.to_string())?;
             Ok(with_format(message, format).with_payload(payload))
         }
     }
 }
 
-/// The format to write in. TLV is what every 1.0 client takes and most others do; not one that lists what it takes
-/// without TLV.
-fn write_format(registration: &Registration) -> u16 {
-    if registration.version == Version::V1_0 {
-        return format::TLV;
-    }
-    match registration.content_formats() {
-        Some(formats) if !formats.contains(&format::TLV) && formats.contains(&format::SENML_JSON) => {
-            format::SENML_JSON
-        }
-        _ => format::TLV,
-    }
-}
-
 /// FETCH of the paths (core 1.2.1 sections 6.3.9 and 6.4.4).
-fn composite(registration: &Registration, paths: &[Path], accept: Option<u16>) -> Result<Message, String> {
+fn composite(registration: &Registration, paths: &[Path], format: Option<u16>) -> Result<Message, String> {
     if paths.is_empty() {
         return Err("a composite operation names one path at least".to_owned());
     }
-    let prefix = registration.alternate_path.trim_end_matches('/');
-    let name = |path: &Path| serde_json::json!({ "n": full_name(prefix, *path) });
-    let list = serde_json::Value::Array(paths.iter().map(name).collect());
-    let message = with_format(addressed(Code::FETCH, registration, &Path::root(), &[])?, format::SENML_JSON);
-    let message = with_accept(message, accept.or(Some(format::SENML_JSON)));
-    Ok(message.with_payload(list.to_string().into_bytes()))
+    let accept = format.unwrap_or(format::SENML_JSON);
+    // The answer may be wanted in a format that has no lists of paths.
+    let format = if format::is_senml(accept) { accept } else { format::SENML_JSON };
+    let list =
+        format::encode_paths(format, &registration.alternate_path, paths).map_err(|e| e.to_string())?;
+    let message = with_format(addressed(Code::FETCH, registration, &Path::root(), &[])?, format);
+    Ok(with_accept(message, Some(accept)).with_payload(list))
 }
 
 /// iPATCH of the values (core 1.2.1 section 6.3.10).
 fn write_composite(
     registration: &Registration,
     body: &Body,
+    format: Option<u16>,
     definitions: &dyn Definitions,
 ) -> Result<Message, String> {
-    let message = addressed(Code::IPATCH, registration, &Path::root(), &[])?;
-    let Body::Samples(samples) = body else {
-        return with_body(message, Path::root(), body, registration, definitions);
-    };
-    if samples.is_empty() {
+    if matches!(body, Body::Samples(samples) if samples.is_empty()) {
         return Err("a composite operation names one path at least".to_owned());
     }
-    let payload = format::encode(format::SENML_JSON, Path::root(), samples, definitions)
-        .map_err(|error| error.to_string())?;
-    let payload = match registration.alternate_path.trim_end_matches('/') {
-        "" => payload,
-        prefix => below_prefix(prefix, &payload)?,
-    };
-    Ok(with_format(message, format::SENML_JSON).with_payload(payload))
-}
-
-/// Names in a composite are whole paths, so they begin with the alternate path.
-fn full_name(prefix: &str, path: Path) -> String {
-    if path == Path::root() && !prefix.is_empty() { prefix.to_owned() } else { format!("{prefix}{path}") }
-}
-
-/// A pack of ours, whose names are whole paths, as a client with an alternate path understands it: under a base name
-/// (RFC 8428 section 4.5.1).
-fn below_prefix(prefix: &str, pack: &[u8]) -> Result<Vec<u8>, String> {
-    let prefix = serde_json::Value::from(prefix);
-    let rest = pack.strip_prefix(b"[{").ok_or("the values cannot be put below the alternate path")?;
-    Ok([format!("[{{\"bn\":{prefix},").as_bytes(), rest].concat())
+    let format = format.or(Some(format::SENML_JSON));
+    let message = addressed(Code::IPATCH, registration, &Path::root(), &[])?;
+    with_body(message, Path::root(), body, (format, registration), definitions)
 }
 
 /// Bytes in a Uri-Path or Uri-Query option (RFC 7252 section 5.10).

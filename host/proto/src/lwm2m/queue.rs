@@ -7,7 +7,7 @@
 //! 2. none goes to a client in queue mode that sleeps (core 1.2.1 section 6.5), or that did not answer and was not
 //!    heard since;
 //! 3. one at a time (NSTART, RFC 7252 section 4.7), in the order in which they came; the one before counts until it
-//!    is answered, fails or is acknowledged. Urgent requests go beside it, and hold nothing back.
+//!    is answered, fails or is acknowledged, and so does the rest of a notification that is being fetched. Urgent requests go beside it, and hold nothing back.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -16,10 +16,20 @@ use super::server::Request;
 use crate::coap::endpoint::RequestId;
 use crate::time::Instant;
 
+/// A request that waits.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    pub(crate) request: Request,
+    /// It asks again for what the client observed before it registered anew.
+    pub(crate) is_again: bool,
+    /// The caller has been told that it waits.
+    pub(crate) is_told: bool,
+}
+
 /// The requests that wait for one client, and what decides whether one may go.
 #[derive(Debug)]
 pub(crate) struct Queue {
-    waiting: VecDeque<Request>,
+    waiting: VecDeque<Waiting>,
     /// The request that holds back the others.
     outstanding: Option<RequestId>,
     /// The client's last datagram.
@@ -69,19 +79,25 @@ impl Queue {
     }
 
     /// Add a request at the end.
-    pub(crate) fn push(&mut self, request: Request) {
-        self.waiting.push_back(request);
+    pub(crate) fn push(&mut self, waiting: Waiting) {
+        self.waiting.push_back(waiting);
     }
 
-    /// Take the request that may go now; afterwards call [`sent`](Self::sent) if it went.
-    pub(crate) fn next(&mut self, now: Instant, window: Option<Duration>) -> Option<Request> {
+    /// The requests that wait, in their order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Request> {
+        self.waiting.iter().map(|waiting| &waiting.request)
+    }
+
+    /// Take the request that may go now; afterwards call [`sent`](Self::sent) if it went. `is_busy`: the client answers
+    /// something else just now.
+    pub(crate) fn next(&mut self, now: Instant, window: Option<Duration>, is_busy: bool) -> Option<Waiting> {
         if self.is_held || !self.is_awake(now, window) {
             return None;
         }
-        if self.outstanding.is_none() {
+        if self.outstanding.is_none() && !is_busy {
             return self.waiting.pop_front();
         }
-        let urgent = self.waiting.iter().position(|request| request.urgent)?;
+        let urgent = self.waiting.iter().position(|waiting| waiting.request.urgent)?;
         self.waiting.remove(urgent)
     }
 
@@ -109,17 +125,17 @@ impl Queue {
 
     /// When the next waiting request expires.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        self.waiting.iter().filter_map(|request| request.deadline).min()
+        self.iter().filter_map(|request| request.deadline).min()
     }
 
     /// Take out a request whose deadline has passed.
-    pub(crate) fn take_expired(&mut self, now: Instant) -> Option<Request> {
-        let expired = self.waiting.iter().position(|request| is_expired(request, now))?;
+    pub(crate) fn take_expired(&mut self, now: Instant) -> Option<Waiting> {
+        let expired = self.iter().position(|request| is_expired(request, now))?;
         self.waiting.remove(expired)
     }
 
     /// Take out all that wait.
-    pub(crate) fn drain(&mut self) -> VecDeque<Request> {
+    pub(crate) fn drain(&mut self) -> VecDeque<Waiting> {
         std::mem::take(&mut self.waiting)
     }
 }
@@ -141,20 +157,39 @@ mod tests {
         Instant::from_micros(seconds * 1_000_000)
     }
 
-    fn request(context: &str) -> Request {
+    fn waiting(context: &str) -> Waiting {
         let operation = Operation::Read { path: Path::new([3, 0]), queries: Vec::new(), accept: None };
-        Request { endpoint: "a".into(), operation, context: context.into(), deadline: None, urgent: false }
+        let request = Request {
+            endpoint: "a".into(),
+            operation,
+            context: context.into(),
+            deadline: None,
+            urgent: false,
+        };
+        Waiting { request, is_again: false, is_told: false }
+    }
+
+    fn urgent(context: &str) -> Waiting {
+        let mut waiting = waiting(context);
+        waiting.request.urgent = true;
+        waiting
+    }
+
+    fn until(deadline: u64, context: &str) -> Waiting {
+        let mut waiting = waiting(context);
+        waiting.request.deadline = Some(at(deadline));
+        waiting
     }
 
     fn next(queue: &mut Queue, now: u64, window: Option<Duration>) -> Option<String> {
-        queue.next(at(now), window).map(|request| request.context.to_string())
+        queue.next(at(now), window, false).map(|waiting| waiting.request.context.to_string())
     }
 
     #[test]
     fn one_at_a_time_in_order() {
         let mut queue = Queue::new(at(0));
-        queue.push(request("1"));
-        queue.push(request("2"));
+        queue.push(waiting("1"));
+        queue.push(waiting("2"));
         assert_eq!(next(&mut queue, 1_000, None).as_deref(), Some("1"));
         queue.sent(RequestId(1));
         assert_eq!(next(&mut queue, 1_000, None), None);
@@ -167,9 +202,9 @@ mod tests {
     #[test]
     fn an_urgent_one_overtakes_only_what_is_held_back() {
         let mut queue = Queue::new(at(0));
-        queue.push(request("1"));
-        queue.push(request("2"));
-        queue.push(Request { urgent: true, ..request("urgent") });
+        queue.push(waiting("1"));
+        queue.push(waiting("2"));
+        queue.push(urgent("urgent"));
         assert_eq!(next(&mut queue, 0, None).as_deref(), Some("1"));
         queue.sent(RequestId(1));
         assert_eq!(next(&mut queue, 0, None).as_deref(), Some("urgent"));
@@ -179,7 +214,7 @@ mod tests {
     #[test]
     fn a_sleeper_is_not_disturbed() {
         let mut queue = Queue::new(at(0));
-        queue.push(request("1"));
+        queue.push(waiting("1"));
         assert!(queue.is_awake(at(92), WINDOW));
         assert_eq!(next(&mut queue, 93, WINDOW), None);
         queue.hear(at(100));
@@ -189,12 +224,12 @@ mod tests {
     #[test]
     fn who_did_not_answer_is_not_asked_again_before_it_speaks() {
         let mut queue = Queue::new(at(0));
-        queue.push(request("1"));
+        queue.push(waiting("1"));
         queue.went_silent();
         assert_eq!(next(&mut queue, 1, WINDOW), None);
         queue.hear(at(2));
         assert_eq!(next(&mut queue, 2, WINDOW).as_deref(), Some("1"));
-        queue.push(request("2"));
+        queue.push(waiting("2"));
         queue.went_silent();
         assert_eq!(next(&mut queue, 3, None).as_deref(), Some("2"), "without queue mode it does not count");
     }
@@ -202,7 +237,7 @@ mod tests {
     #[test]
     fn nothing_goes_before_the_answer_to_a_register() {
         let mut queue = Queue::new(at(0));
-        queue.push(Request { urgent: true, ..request("1") });
+        queue.push(urgent("1"));
         queue.hold(true);
         assert_eq!(next(&mut queue, 0, None), None);
         queue.hold(false);
@@ -212,12 +247,12 @@ mod tests {
     #[test]
     fn what_expires_is_taken_out_wherever_it_stands() {
         let mut queue = Queue::new(at(0));
-        queue.push(request("1"));
-        queue.push(Request { deadline: Some(at(9)), ..request("2") });
-        queue.push(Request { deadline: Some(at(5)), ..request("3") });
+        queue.push(waiting("1"));
+        queue.push(until(9, "2"));
+        queue.push(until(5, "3"));
         assert_eq!(queue.next_deadline(), Some(at(5)));
         assert!(queue.take_expired(at(4)).is_none());
-        assert_eq!(queue.take_expired(at(5)).map(|request| request.context).as_deref(), Some("3"));
+        assert_eq!(queue.take_expired(at(5)).map(|waiting| waiting.request.context).as_deref(), Some("3"));
         assert!(queue.take_expired(at(5)).is_none());
         assert_eq!(queue.len(), 2);
     }

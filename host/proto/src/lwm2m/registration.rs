@@ -53,6 +53,9 @@ pub struct Registration {
     pub parameters: Parameters,
     /// The links payload as the client wrote it last.
     pub links: Box<[u8]>,
+    /// The content formats that the client lists (`ct`) at the link of its alternate path; none if it has not listed any.
+    /// Leshan's Updates leave the list out, so one that an Update does not repeat stands.
+    pub content_formats: Option<Box<[u16]>>,
     /// Where it is reached.
     pub peer: Peer,
 }
@@ -91,6 +94,7 @@ impl Registration {
             objects: links.objects,
             parameters,
             links: payload.into(),
+            content_formats: links.content_formats,
             peer,
         })
     }
@@ -117,6 +121,7 @@ impl Registration {
             objects: Vec::new(),
             parameters,
             links: Box::default(),
+            content_formats: None,
             peer,
         };
         let links_changed = !payload.is_empty();
@@ -126,9 +131,11 @@ impl Registration {
             updated.alternate_path = links.alternate_path.unwrap_or(updated.alternate_path);
             updated.objects = links.objects;
             updated.links = payload.into();
+            updated.content_formats = links.content_formats.or_else(|| self.content_formats.clone());
         } else {
             updated.objects.clone_from(&self.objects);
             updated.links.clone_from(&self.links);
+            updated.content_formats.clone_from(&self.content_formats);
         }
         Ok((updated, links_changed))
     }
@@ -142,14 +149,6 @@ impl Registration {
     /// The value of a query parameter; none if the client did not give it, or gave it without a value.
     pub fn parameter(&self, name: &str) -> Option<&str> {
         value(&self.parameters, name).flatten()
-    }
-
-    /// The content formats that the client lists (`ct`) at the link of its alternate path. None: it lists none.
-    pub fn content_formats(&self) -> Option<Vec<u16>> {
-        let links = link::parse(&self.links).ok()?;
-        let root = links.iter().find(|link| is_root(link))?;
-        let (_, list) = root.attributes.iter().find(|(name, _)| *name == "ct")?;
-        Some(list.split_ascii_whitespace().filter_map(|number| number.parse().ok()).collect())
     }
 }
 
@@ -231,6 +230,7 @@ struct Links {
     /// Set if a link names it.
     alternate_path: Option<Box<str>>,
     objects: Vec<Link>,
+    content_formats: Option<Box<[u16]>>,
 }
 
 impl Links {
@@ -246,7 +246,8 @@ impl Links {
             (1..=2).contains(&path.depth()).then_some(Link { path, attributes })
         };
         let objects = links.iter().filter_map(object).collect();
-        Ok(Self { alternate_path, objects })
+        let content_formats = links.iter().find(|link| is_root(link)).and_then(content_formats);
+        Ok(Self { alternate_path, objects, content_formats })
     }
 }
 
@@ -254,6 +255,12 @@ impl Links {
 fn is_root(link: &link::Link<'_>) -> bool {
     let is_type = |value: &str| value.split_ascii_whitespace().any(|kind| kind == "oma.lwm2m");
     link.attributes.iter().any(|(name, value)| *name == "rt" && is_type(value))
+}
+
+/// What a link says in `ct`: numbers with spaces between.
+fn content_formats(link: &link::Link<'_>) -> Option<Box<[u16]>> {
+    let (_, list) = link.attributes.iter().find(|(name, _)| *name == "ct")?;
+    Some(list.split_ascii_whitespace().filter_map(|number| number.parse().ok()).collect())
 }
 
 /// With a slash in front and none behind.

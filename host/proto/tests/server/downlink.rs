@@ -1,10 +1,14 @@
 //! Requests for clients: order, sleepers, answers and failures.
 
+use std::sync::Arc;
+
 use tidegate_proto::coap::endpoint::Delivery;
 use tidegate_proto::coap::message::{Code, Kind};
-use tidegate_proto::lwm2m::operation::{Body, Operation};
+use tidegate_proto::lwm2m::model::Models;
+use tidegate_proto::lwm2m::operation::{Body, Operation, WriteMode};
 use tidegate_proto::lwm2m::path::Path;
 use tidegate_proto::lwm2m::server::{Config, Event, Failure, Request, Settlement, shard_of_token};
+use tidegate_proto::lwm2m::value::{Sample, Value};
 
 use crate::sim::{
     CONTENT_FORMAT, Device, Draft, LOCATION_PATH, OBJECTS, Policy, World, empty, piggybacked, read, receipt,
@@ -51,6 +55,43 @@ fn a_create_tells_the_location_without_the_alternate_path() {
     let events = world.events();
     let Some(Event::Answered { location, .. }) = events.last() else { panic!() };
     assert_eq!(location.as_deref(), Some("/3303/1"));
+}
+
+/// Also a request that waited when they came, and in the version that the client has of the object.
+#[test]
+fn values_are_written_by_the_latest_definitions() {
+    let mut world = World::new();
+    let mut device = Device::new("a", 5683);
+    let links = "</4000>;ver=\"1.1\",</4000/0>";
+    let datagram = device.register_datagram(&[], links);
+    world.exchange(device.peer, &datagram);
+    let path = Path::new([4000, 0, 1]);
+    let sample = Sample { path, value: Value::Integer(7), kind: None, taken: None };
+    let seven = Operation::Write {
+        path,
+        queries: vec![],
+        mode: WriteMode::Replace,
+        body: Body::Samples(vec![sample]),
+    };
+    world.perform(request("a", seven.clone(), "1"));
+    world.perform(request("a", seven, "2"));
+    let first = world.received(device.peer).expect("a request");
+    assert_eq!(first.payload(), b"\xc1\x01\x07");
+
+    let mut models = Models::default();
+    for (version, kind) in [("1.0", "String"), ("1.1", "Float"), ("2.0", "Boolean")] {
+        let xml = format!(
+            "<LWM2M><Object><Name>A</Name><ObjectID>4000</ObjectID><ObjectVersion>{version}</ObjectVersion>\
+             <MultipleInstances>Single</MultipleInstances><Mandatory>Optional</Mandatory><Resources>\
+             <Item ID=\"1\"><Name>B</Name><Operations>RW</Operations><MultipleInstances>Single</MultipleInstances>\
+             <Mandatory>Optional</Mandatory><Type>{kind}</Type></Item></Resources></Object></LWM2M>"
+        );
+        models.load_xml("a.xml", &xml).expect("a definition");
+    }
+    world.server.set_models(Arc::new(models));
+    world.send(device.peer, &piggybacked(&first, Code::CHANGED).build());
+    let second = world.received(device.peer).expect("the next request");
+    assert_eq!(second.payload(), b"\xc4\x01\x40\xe0\x00\x00", "7 as a float of 32 bits");
 }
 
 #[test]
@@ -150,7 +191,15 @@ fn a_sleeper_gets_what_waits_one_by_one_when_it_wakes() {
     let three = world.received(device.peer).expect("the third");
     world.send(device.peer, &piggybacked(&two, Code::CONTENT).build());
     world.send(device.peer, &piggybacked(&three, Code::CONTENT).build());
-    let expected = ["updated a", "answered 1 2.05", "answered 2 2.05", "answered 3 2.05"];
+    let expected = [
+        "updated a",
+        "progressed 1 Transmitted",
+        "progressed 2 Transmitted",
+        "answered 1 2.05",
+        "progressed 3 Transmitted",
+        "answered 2 2.05",
+        "answered 3 2.05",
+    ];
     assert_eq!(summary(&world.events()), expected);
 }
 
@@ -205,7 +254,7 @@ fn what_waits_too_long_expires() {
     world.exchange(device.peer, &datagram);
     let asked = world.received(device.peer).expect("the second");
     world.send(device.peer, &piggybacked(&asked, Code::CONTENT).build());
-    assert_eq!(summary(&world.events()), ["updated a", "answered 2 2.05"]);
+    assert_eq!(summary(&world.events()), ["updated a", "progressed 2 Transmitted", "answered 2 2.05"]);
 }
 
 #[test]

@@ -48,7 +48,7 @@ fn attack() -> impl Strategy<Value = Attack> {
         Just("rd"),
         Just("dp"),
         Just("bs"),
-        Just("AAAAAAAAAAAAAA"),
+        Just("AAAAAAAAAAAA"),
         Just("ep=other"),
         Just("lwm2m=1.1"),
         Just("lt=1"),
@@ -119,7 +119,7 @@ fn a_known_endpoint_name_is_not_enough_to_end_a_registration() {
     let mut world = World::new();
     let device = victim(&mut world);
     for code in [Code::POST, Code::DELETE] {
-        for path in ["victim", "", "..", &device.location[..13]] {
+        for path in ["victim", "", "..", &device.location[..11]] {
             let attack = Draft::new(Kind::Confirmable, code, 1 + path.len() as u16 + u16::from(code.0) * 20)
                 .path("rd")
                 .path(path)

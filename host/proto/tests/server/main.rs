@@ -3,7 +3,9 @@
 mod addresses;
 mod downlink;
 mod hostile;
+mod large;
 mod lossy;
+mod negotiating;
 mod observing;
 mod registering;
 mod sim;

@@ -6,8 +6,8 @@ use tidegate_proto::lwm2m::operation::{CancelMode, Operation};
 use tidegate_proto::lwm2m::server::Event;
 
 use crate::sim::{
-    CONTENT_FORMAT, DEVICE, Device, Draft, OBSERVE, Policy, World, observe, piggybacked, read, request,
-    seconds, summary,
+    CONTENT_FORMAT, DEVICE, Device, Draft, OBSERVE, Policy, World, empty, observe, piggybacked, read,
+    request, seconds, summary,
 };
 
 /// Performs an observe request, answers it and returns it.
@@ -136,6 +136,25 @@ fn a_cancellation_that_fails_leaves_the_observation() {
 }
 
 #[test]
+fn a_cancellation_that_is_acknowledged_and_never_answered_ends_the_observation() {
+    let mut world = World::new();
+    let mut device = Device::registered("a", 5683, &[], &mut world);
+    let token = observed(&mut world, &device, "o").token();
+    world.perform(cancel(CancelMode::Active, "c"));
+    let cancelling = world.received(device.peer).expect("a request");
+    world.send(device.peer, &empty(Kind::Acknowledgement, &cancelling));
+    // Until it is clear that no answer will come, notifications are what they were.
+    let notification = device.notification(Kind::NonConfirmable, token.as_bytes(), 2).build();
+    world.send(device.peer, &notification);
+    world.pass(seconds(300));
+    let expected = ["progressed c Acknowledged", "notified o 2.05", "failed c Timeout"];
+    assert_eq!(summary(&world.events()), expected);
+    let notification = device.notification(Kind::Confirmable, token.as_bytes(), 3).build();
+    assert_eq!(world.exchange(device.peer, &notification).kind(), Kind::Reset);
+    world.assert_uneventful();
+}
+
+#[test]
 fn a_cancellation_of_nothing_is_still_sent() {
     let mut world = World::new();
     let device = Device::registered("a", 5683, &[], &mut world);
@@ -160,17 +179,6 @@ fn a_passive_cancellation_sends_nothing_and_resets_the_next_notification() {
 }
 
 #[test]
-fn a_new_registration_has_no_observations() {
-    let mut world = World::new();
-    let mut device = Device::registered("a", 5683, &[], &mut world);
-    let token = observed(&mut world, &device, "o").token();
-    device.register(&[], &mut world);
-    let notification = device.notification(Kind::NonConfirmable, token.as_bytes(), 2).build();
-    assert_eq!(world.exchange(device.peer, &notification).kind(), Kind::Reset);
-    world.assert_uneventful();
-}
-
-#[test]
 fn a_notification_wakes_a_sleeper() {
     let mut world = World::new();
     let mut device = Device::registered("a", 5683, &["b=UQ"], &mut world);
@@ -180,7 +188,10 @@ fn a_notification_wakes_a_sleeper() {
     let notification = device.notification(Kind::Confirmable, token.as_bytes(), 2).build();
     assert_eq!(world.exchange(device.peer, &notification).kind(), Kind::Acknowledgement);
     assert_eq!(world.received(device.peer).map(|it| it.code()), Some(Code::GET));
-    assert_eq!(summary(&world.events()), ["progressed 1 Queued", "notified o 2.05"]);
+    assert_eq!(
+        summary(&world.events()),
+        ["progressed 1 Queued", "notified o 2.05", "progressed 1 Transmitted"]
+    );
 }
 
 #[test]
@@ -202,4 +213,70 @@ fn composites_are_observed_beside_the_paths_they_name() {
     }
     let expected = ["answered composite 2.05", "notified single 2.05", "notified composite 2.05"];
     assert_eq!(summary(&world.events()), expected);
+}
+
+#[test]
+fn what_was_observed_is_observed_again_after_a_new_registration() {
+    let mut world = World::new();
+    let mut device = Device::registered("a", 5683, &[], &mut world);
+    let before = observed(&mut world, &device, "o");
+    device.register(&[], &mut world);
+    let again = world.received(device.peer).expect("the observation is asked for again");
+    assert_eq!((again.observe(), again.code()), (Some(0), Code::GET));
+    assert_ne!(again.token(), before.token());
+    world.assert_silence(device.peer);
+    // Whoever asked for it has had an answer: this is news to him.
+    world.send(device.peer, &piggybacked(&again, Code::CONTENT).option(OBSERVE, &[7]).build());
+    let events = world.events();
+    assert_eq!(summary(&events), ["notified o 2.05"]);
+    let [Event::Notified { sequence: Some(7), receipt: None, .. }] = events[..] else { panic!("{events:?}") };
+    let token = again.token();
+    world.send(device.peer, &device.notification(Kind::NonConfirmable, token.as_bytes(), 8).build());
+    assert_eq!(summary(&world.events()), ["notified o 2.05"]);
+    let stale = device.notification(Kind::Confirmable, before.token().as_bytes(), 9).build();
+    assert_eq!(world.exchange(device.peer, &stale).kind(), Kind::Reset, "the old one is void");
+}
+
+#[test]
+fn what_is_asked_for_on_a_new_registration_is_not_asked_for_twice() {
+    let mut world = World::new();
+    let mut device = Device::registered("a", 5683, &[], &mut world);
+    observed(&mut world, &device, "before");
+    world.policy = Policy::Leave;
+    world.send(device.peer, &device.register_datagram(&[], crate::sim::OBJECTS));
+    let Event::Registered { receipt, previous: Some(_), .. } = world.event() else { panic!() };
+    world.perform(observe("a", "after"));
+    world.settle(receipt, tidegate_proto::lwm2m::server::Settlement::Accepted);
+    assert_eq!(world.received(device.peer).expect("the answer").code(), Code::CREATED);
+    let asked = world.received(device.peer).expect("a request");
+    world.send(device.peer, &piggybacked(&asked, Code::CONTENT).option(OBSERVE, &[1]).build());
+    assert_eq!(summary(&world.events()), ["answered after 2.05"]);
+    world.assert_silence(device.peer);
+}
+
+#[test]
+fn a_client_that_does_not_have_it_any_more_says_so() {
+    let mut world = World::new();
+    let mut device = Device::registered("a", 5683, &[], &mut world);
+    observed(&mut world, &device, "o");
+    device.register(&[], &mut world);
+    let again = world.received(device.peer).expect("a request");
+    world.send(device.peer, &piggybacked(&again, Code::NOT_FOUND).build());
+    assert_eq!(summary(&world.events()), ["notified o 4.04"], "an error ends the observation");
+    device.register(&[], &mut world);
+    world.assert_silence(device.peer);
+}
+
+#[test]
+fn an_observation_survives_two_registrations_at_once() {
+    let mut world = World::new();
+    let mut device = Device::registered("a", 5683, &[], &mut world);
+    observed(&mut world, &device, "o");
+    device.register(&[], &mut world);
+    let lost = world.received(device.peer).expect("a request");
+    device.register(&[], &mut world);
+    let again = world.received(device.peer).expect("the request, again");
+    assert_ne!(lost.token(), again.token());
+    world.send(device.peer, &piggybacked(&again, Code::CONTENT).option(OBSERVE, &[1]).build());
+    assert_eq!(summary(&world.events()), ["notified o 2.05"]);
 }

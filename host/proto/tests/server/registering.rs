@@ -254,6 +254,21 @@ fn a_send_is_the_registered_clients_and_answered_when_stored() {
 }
 
 #[test]
+fn a_send_that_makes_no_sense_is_answered_so() {
+    let mut world = World::new();
+    let mut device = Device::registered("a", 5683, &[], &mut world);
+    world.policy = Policy::Leave;
+    for (format, code) in [(false, Code::BAD_REQUEST), (true, Code::UNSUPPORTED_CONTENT_FORMAT)] {
+        let send = device.request(Code::POST).path("dp").option(CONTENT_FORMAT, &[110]).payload(b"[").build();
+        world.send(device.peer, &send);
+        let Event::Sent { receipt, .. } = world.event() else { panic!() };
+        world.settle(receipt, Settlement::Rejected { format });
+        assert_eq!(world.received(device.peer).map(|answer| answer.code()), Some(code));
+    }
+    assert_eq!(world.server.counters().rejected_sends, 2);
+}
+
+#[test]
 fn a_non_confirmable_register_is_answered_likewise() {
     let mut world = World::new();
     let device = Device::new("a", 5683);

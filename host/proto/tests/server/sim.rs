@@ -3,6 +3,8 @@
 //! The caller settles every event at once, as the gateway does, unless told otherwise. Clients are what their datagrams
 //! are: [`Device`] makes them, with an encoder of its own, and [`World::received`] hands over what came back.
 
+#![allow(dead_code)] // each test binary uses a part of it
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;

@@ -43,7 +43,9 @@ pub fn peer(number: u16) -> Peer {
 }
 
 pub fn endpoint(seed: u64) -> Endpoint {
-    Endpoint::new(Config::new(7), Box::new(Seeded(seed)))
+    // Two hundred requests go to one peer at a time here.
+    let config = Config { transfers_per_peer: 1 << 10, download_bytes_per_peer: 64 << 20, ..Config::new(7) };
+    Endpoint::new(config, Box::new(Seeded(seed)))
 }
 
 pub fn drain(endpoint: &mut Endpoint) -> (Vec<Vec<u8>>, Vec<Event>, Option<Instant>) {

@@ -112,7 +112,7 @@ async fn what_mqtt_forbids_is_dropped_and_the_rest_goes_on() {
     let (session, mut incoming, mut lane) = start(&options(MqttVersion::V5, port), &["up/#"]);
     until(&session, |connection| connection.subscribed).await;
     let forbidden = Publication { topic: "up/#".into(), ..numbered(1, QoS::AtLeastOnce) };
-    let huge = Publication { payload: vec![0; 2 << 20], ..numbered(2, QoS::AtLeastOnce) };
+    let huge = Publication { payload: vec![0; 9 << 20], ..numbered(2, QoS::AtLeastOnce) };
     lane.offer(vec![forbidden, huge, numbered(3, QoS::AtLeastOnce)]).unwrap();
     assert_eq!(number(&guarded(incoming.recv()).await.unwrap()), 3);
     assert_eq!(session.counts().dropped, 2);

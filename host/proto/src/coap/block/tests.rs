@@ -5,7 +5,7 @@ use crate::coap::token::Token;
 const NOW: Instant = Instant::from_micros(1_000_000);
 
 fn limits() -> Limits {
-    Limits { transfers: 2, body: 512, bodies: 1024, exponent: 6 }
+    Limits { transfers: 2, transfers_per_peer: 2, body: 512, bodies: 1024, exponent: 6 }
 }
 
 /// A PUT like those of RFC 7959 section 3.2, each block with a token of its own.
@@ -147,25 +147,67 @@ fn an_upload_begins_anew_if_the_first_block_is_too_large() {
     assert_eq!(upload.handle(&Message::response(Code::REQUEST_ENTITY_INCOMPLETE)), Next::Done);
 }
 
+#[test]
+fn an_upload_begins_anew_once_if_the_peer_has_lost_the_first_blocks() {
+    let mut upload = Upload::new(300, 3).unwrap();
+    upload.handle(&response(Code::CONTINUE, 0, true, 3));
+    assert_eq!(upload.progress(), (128, 300));
+    let lost = Message::response(Code::REQUEST_ENTITY_INCOMPLETE);
+    assert_eq!(upload.handle(&lost), Next::Send);
+    assert_eq!(upload.block(), (block(0, true, 3), 0..128));
+    upload.handle(&response(Code::CONTINUE, 0, true, 3));
+    assert_eq!(upload.handle(&lost), Next::Done, "twice is a peer that cannot do it");
+}
+
+#[test]
+fn an_upload_begins_anew_with_smaller_blocks_also_in_the_middle() {
+    let mut upload = Upload::new(300, 3).unwrap();
+    upload.handle(&response(Code::CONTINUE, 0, true, 3));
+    assert_eq!(upload.handle(&response(Code::REQUEST_ENTITY_TOO_LARGE, 1, true, 1)), Next::Send);
+    assert_eq!(upload.block(), (block(0, true, 1), 0..32));
+}
+
+#[test]
+fn one_peer_cannot_displace_the_transfers_of_others() {
+    let mut transfers =
+        Transfers::new(Limits { transfers: 4, transfers_per_peer: 2, bodies: 4096, ..limits() });
+    let begin = |transfers: &mut Transfers, peer, resource: &str| {
+        let message = put(0, true, 3, &[1; 128]).with_path_segment(resource);
+        transfers.handle(NOW, peer, message, &mut Changes::default())
+    };
+    begin(&mut transfers, 7, "other");
+    ["a", "b", "c", "d"].into_iter().for_each(|resource| drop(begin(&mut transfers, 0, resource)));
+    assert_eq!(transfers.len(), 3);
+    let mut next = |peer, resource: &str| {
+        let message = put(1, true, 3, &[2; 128]).with_path_segment(resource);
+        answered(&transfers.handle(NOW, peer, message, &mut Changes::default())).0
+    };
+    assert_eq!(next(7, "other"), Code::CONTINUE);
+    assert_eq!(next(0, "d"), Code::CONTINUE);
+    assert_eq!(next(0, "b"), Code::REQUEST_ENTITY_INCOMPLETE);
+}
+
 fn part(number: u32, more: bool, etag: u8, payload: &[u8]) -> Message {
     let mut message = Message::response(Code::CONTENT).with_option(option::ETAG, vec![etag]);
     message.set_block(option::BLOCK2, block(number, more, 0));
     message.with_payload(payload.to_vec())
 }
 
+const BOUNDS: Bounds = Bounds { body: 64, exponent: 6 };
+
 fn begin(message: Message) -> (Download, Progress) {
-    Download::begin(message, Delivery::Piggybacked, 64).unwrap()
+    Download::begin(message, Delivery::Piggybacked, BOUNDS).unwrap()
 }
 
 #[test]
 fn a_download_is_joined() {
     let (mut download, progress) = begin(part(0, true, 1, &[1; 16]));
     assert_eq!(progress, Progress::Fetch(block(1, false, 0)));
-    let Progress::Complete(whole) = download.handle(part(1, false, 1, &[2; 3]), 64) else { panic!() };
+    let Progress::Complete(whole) = download.handle(part(1, false, 1, &[2; 3])) else { panic!() };
     assert_eq!(whole.payload(), [&[1; 16][..], &[2; 3]].concat());
     assert_eq!((whole.etag(), whole.block2()), (Some(&[1][..]), None));
     assert!(
-        Download::begin(part(0, false, 1, b"1"), Delivery::Piggybacked, 64).is_err(),
+        Download::begin(part(0, false, 1, b"1"), Delivery::Piggybacked, BOUNDS).is_err(),
         "complete as it is"
     );
 }
@@ -173,9 +215,9 @@ fn a_download_is_joined() {
 #[test]
 fn a_download_begins_anew_once_if_the_resource_changes() {
     let (mut download, _) = begin(part(0, true, 1, &[1; 16]));
-    assert_eq!(download.handle(part(1, false, 2, b"2"), 64), Progress::Fetch(block(0, false, 0)));
-    assert_eq!(download.handle(part(0, true, 2, &[2; 16]), 64), Progress::Fetch(block(1, false, 0)));
-    assert_eq!(download.handle(part(1, false, 3, b"3"), 64), Progress::Broken);
+    assert_eq!(download.handle(part(1, false, 2, b"2")), Progress::Fetch(block(0, false, 0)));
+    assert_eq!(download.handle(part(0, true, 2, &[2; 16])), Progress::Fetch(block(1, false, 0)));
+    assert_eq!(download.handle(part(1, false, 3, b"3")), Progress::Broken);
 }
 
 #[test]
@@ -183,14 +225,32 @@ fn a_download_that_does_not_fit_is_broken() {
     assert_eq!(begin(part(0, true, 1, &[1; 15])).1, Progress::Broken, "short block");
     assert_eq!(begin(part(1, true, 1, &[1; 16])).1, Progress::Broken, "not the first");
     let (mut download, _) = begin(part(0, true, 1, &[1; 16]));
-    assert_eq!(download.handle(part(2, true, 1, &[1; 16]), 64), Progress::Broken, "gap");
-    let (mut download, _) = begin(part(0, true, 1, &[1; 16]));
-    assert_eq!(download.handle(part(1, true, 1, &[1; 16]), 24), Progress::Broken, "too large");
+    assert_eq!(download.handle(part(2, true, 1, &[1; 16])), Progress::Broken, "gap");
+    let bounds = Bounds { body: 24, ..BOUNDS };
+    let (mut download, _) =
+        Download::begin(part(0, true, 1, &[1; 16]), Delivery::Piggybacked, bounds).unwrap();
+    assert_eq!(download.handle(part(1, true, 1, &[1; 16])), Progress::TooLarge);
 }
 
 #[test]
 fn an_error_in_the_middle_of_a_download_is_the_answer() {
     let (mut download, _) = begin(part(0, true, 1, &[1; 16]));
     let error = Message::response(Code::SERVICE_UNAVAILABLE);
-    assert_eq!(download.handle(error.clone(), 64), Progress::Complete(error));
+    assert_eq!(download.handle(error.clone()), Progress::Complete(error));
+}
+
+#[test]
+fn a_download_goes_on_in_blocks_no_larger_than_we_like() {
+    // RFC 7959 section 2.4: the first response came in 64 bytes, the rest is asked for in 16.
+    let bounds = Bounds { body: 128, exponent: 0 };
+    let mut first = Message::response(Code::CONTENT).with_option_uint(option::SIZE2, 72);
+    first.set_block(option::BLOCK2, block(0, true, 2));
+    let (mut download, progress) =
+        Download::begin(first.with_payload(vec![1; 64]), Delivery::Piggybacked, bounds).unwrap();
+    assert_eq!(progress, Progress::Fetch(block(4, false, 0)));
+    assert_eq!(download.progress(), (64, Some(72)));
+    let mut last = Message::response(Code::CONTENT);
+    last.set_block(option::BLOCK2, block(4, false, 0));
+    let Progress::Complete(whole) = download.handle(last.with_payload(vec![2; 8])) else { panic!() };
+    assert_eq!(whole.payload(), [&[1; 64][..], &[2; 8]].concat());
 }

@@ -5,7 +5,7 @@ use super::outgoing::Draft;
 use super::receipt::UnsettledKind;
 use super::{Delivery, Endpoint, Event, Failure, ObservationId};
 use crate::coap::Peer;
-use crate::coap::block::{Download, Next, Progress};
+use crate::coap::block::{Download, Next, Progress, Upload};
 use crate::coap::deduplication::Outcome;
 use crate::coap::exchange::Purpose;
 use crate::coap::message::Message;
@@ -26,11 +26,14 @@ impl Endpoint {
             return;
         }
         let told = std::mem::replace(&mut exchange.acknowledgement_told, true);
-        let (due, purpose) = (exchange.transmission.due, exchange.purpose);
+        let was_pressing = std::mem::take(&mut exchange.is_pressing);
+        let (due, purpose, number) = (exchange.transmission.due, exchange.purpose, exchange.key.peer);
+        self.peers.state(number).pressing -= u32::from(was_pressing);
         self.set_timer(due, super::timer::Timer::Exchange(serial));
         if let (Purpose::Request { id, .. }, false) = (purpose, told) {
             self.emit(Event::Acknowledged { id });
         }
+        self.fetch_next(number);
     }
 
     pub(super) fn handle_reset(&mut self, arrival: &Arrival) {
@@ -105,18 +108,32 @@ impl Endpoint {
     fn handle_response(&mut self, serial: u64, arrival: Arrival, delivery: Delivery) {
         let Arrival { now, peer, message, .. } = arrival;
         let Some(exchange) = self.exchanges.get_mut(serial) else { return };
+        if exchange.has_to_echo(&message, self.config.exponent()) {
+            let token = exchange.token;
+            return self.send_again(now, serial, token, None);
+        }
         if let Some(upload) = &mut exchange.upload {
             match upload.handle(&message) {
                 Next::Send => {
                     let token = exchange.token;
+                    self.tell_progress(serial);
                     return self.send_again(now, serial, token, None);
                 }
-                Next::Done => exchange.upload = None,
+                Next::Done => {
+                    exchange.upload = None;
+                    exchange.progress_told = 0;
+                }
             }
+        } else if let Some(upload) = Upload::after_refusal(exchange.request.payload().len(), &message) {
+            exchange.upload = Some(upload);
+            let token = exchange.token;
+            return self.send_again(now, serial, token, None);
         }
+        let bounds = self.config.bounds();
+        let before = exchange.download.as_ref().map_or(0, |download| download.progress().0);
         let (delivery, progress) = match &mut exchange.download {
-            Some(download) => (download.delivery, download.handle(message, self.config.body)),
-            None => match Download::begin(message, delivery, self.config.body) {
+            Some(download) => (download.delivery, download.handle(message)),
+            None => match Download::begin(message, delivery, bounds) {
                 Err(message) => (delivery, Progress::Complete(message)),
                 Ok((download, progress)) => {
                     exchange.download = Some(Box::new(download));
@@ -124,13 +141,39 @@ impl Endpoint {
                 }
             },
         };
+        let after = exchange.download.as_ref().map_or(0, |download| download.progress().0);
+        let fits = self.downloads.change(exchange.key.peer, before, after);
         match progress {
+            Progress::Fetch(_) if !fits => {
+                self.counters.downloads_refused += 1;
+                self.fail(serial, Failure::TooLarge);
+            }
             Progress::Fetch(block) => {
+                self.tell_progress(serial);
                 let token = self.new_token();
                 self.send_again(now, serial, token, Some(block));
             }
             Progress::Complete(message) => self.finish(serial, now, peer, delivery, message),
             Progress::Broken => self.fail(serial, Failure::Incomplete),
+            Progress::TooLarge => self.fail(serial, Failure::TooLarge),
+        }
+    }
+
+    /// Tells how far a large body is, if it is much further than was told last.
+    fn tell_progress(&mut self, serial: u64) {
+        let Some(exchange) = self.exchanges.get_mut(serial) else { return };
+        let Purpose::Request { id, .. } = exchange.purpose else { return };
+        let (done, total) = match (&exchange.upload, &exchange.download) {
+            (Some(upload), _) => upload.progress(),
+            (None, Some(download)) => {
+                let (done, total) = download.progress();
+                (done, total.unwrap_or(done).max(done))
+            }
+            (None, None) => return,
+        };
+        if done.abs_diff(exchange.progress_told) >= PROGRESS {
+            exchange.progress_told = done;
+            self.emit(Event::Transferred { id, done, total });
         }
     }
 
@@ -153,7 +196,10 @@ impl Endpoint {
             Purpose::Notification(id) if message.code().is_success() => {
                 self.emit(Event::Notification { peer, id, delivery, receipt: None, message });
             }
-            Purpose::Notification(_) => self.counters.incomplete_notifications += 1,
+            Purpose::Notification(_) => {
+                self.counters.incomplete_notifications += 1;
+                self.emit(Event::FetchEnded { peer: exchange.peer });
+            }
         }
     }
 
@@ -162,7 +208,10 @@ impl Endpoint {
         self.withdraw_observation(exchange.purpose, exchange.first_token);
         match exchange.purpose {
             Purpose::Request { id, .. } => self.emit(Event::Failed { id, failure }),
-            Purpose::Notification(_) => self.counters.incomplete_notifications += 1,
+            Purpose::Notification(_) => {
+                self.counters.incomplete_notifications += 1;
+                self.emit(Event::FetchEnded { peer: exchange.peer });
+            }
         }
     }
 
@@ -221,7 +270,7 @@ impl Endpoint {
             self.counters.incomplete_notifications += 1;
         }
         let Arrival { now, peer, message, .. } = arrival;
-        let download = Download::begin(message, delivery, self.config.body);
+        let download = Download::begin(message, delivery, self.config.bounds());
         let (Some(request), Ok((download, Progress::Fetch(block)))) = (request, download) else {
             self.counters.incomplete_notifications += 1;
             return;
@@ -236,10 +285,7 @@ impl Endpoint {
             download: Some(Box::new(download)),
             block: Some(block),
         };
-        let serial = self.start(now, draft);
-        if let Some(observation) = self.observations.by_id(id) {
-            observation.fetch = Some(serial);
-        }
+        self.fetch(now, draft);
     }
 
     fn settle_unreported(&mut self, arrival: &Arrival) {
@@ -250,3 +296,6 @@ impl Endpoint {
         }
     }
 }
+
+/// Bytes between two tellings of progress.
+const PROGRESS: usize = 64 << 10;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::coap::block::Bounds;
 use crate::coap::message::Reason;
 use crate::coap::peers::EXCHANGE_LIFETIME;
 
@@ -18,8 +19,12 @@ pub struct Config {
     pub remembered_per_peer: usize,
     /// Requests whose body is being put together; beyond that the oldest are forgotten.
     pub transfers: usize,
-    /// Bytes of all those bodies.
+    /// Of those, of one peer.
+    pub transfers_per_peer: usize,
+    /// Bytes of all those bodies; and, counted apart, of all response bodies that are being put together.
     pub transfer_bytes: usize,
+    /// Of the latter, of one peer: there may be one for each of its observations.
+    pub download_bytes_per_peer: usize,
     /// Bytes of one body, in either direction.
     pub body: usize,
     /// Bytes of the largest block, sent or asked for: a power of two from 16 to 1024.
@@ -35,10 +40,17 @@ impl Config {
             remembered: 1 << 18,
             remembered_per_peer: 1 << 10,
             transfers: 1 << 10,
+            transfers_per_peer: 4,
             transfer_bytes: 64 << 20,
-            body: 1 << 20,
+            download_bytes_per_peer: 8 << 20,
+            body: 4 << 20,
             block: 1024,
         }
+    }
+
+    /// What a response body may take.
+    pub(super) fn bounds(&self) -> Bounds {
+        Bounds { body: self.body, exponent: self.exponent() }
     }
 
     /// The SZX of the largest block.
@@ -99,6 +111,8 @@ pub struct Counters {
     pub stale_notifications: u64,
     /// Notifications of which not all blocks could be had.
     pub incomplete_notifications: u64,
+    /// Responses and notifications given up since too many bytes of unfinished ones were there.
+    pub downloads_refused: u64,
     /// Receipts that nobody settled in time.
     pub unsettled: u64,
     /// Remembered messages forgotten early for lack of room.

@@ -47,10 +47,16 @@ impl Endpoint {
         let Draft { purpose, peer, token, mut request, upload, download, block } = draft;
         let number = self.peer_number(peer);
         self.peers.hold(number);
+        let state = self.peers.state(number);
+        state.pressing += 1;
+        state.fetches += u32::from(matches!(purpose, Purpose::Notification(_)));
         let key = MessageKey { peer: number, mid: self.next_mid(now, number) };
         let datagram = encode(&mut request, (key.mid, token), upload, block);
         let transmission = Transmission::new(datagram.clone(), now, self.random_u16());
         let due = transmission.due;
+        if let Some(download) = &download {
+            self.downloads.change(number, 0, download.progress().0);
+        }
         let serial = self.exchanges.insert(Exchange {
             purpose,
             peer,
@@ -61,7 +67,9 @@ impl Endpoint {
             upload,
             download,
             transmission,
+            is_pressing: true,
             acknowledgement_told: false,
+            progress_told: 0,
         });
         self.set_timer(due, Timer::Exchange(serial));
         self.transmit(peer, datagram);
@@ -78,6 +86,8 @@ impl Endpoint {
         let Some(exchange) = self.exchanges.get_mut(serial) else { return };
         let datagram = encode(&mut exchange.request, (key.mid, token), exchange.upload, block);
         exchange.transmission = Transmission::new(datagram.clone(), now, spread);
+        let was_pressing = std::mem::replace(&mut exchange.is_pressing, true);
+        self.peers.state(number).pressing += u32::from(!was_pressing);
         let (peer, due) = (exchange.peer, exchange.transmission.due);
         self.set_timer(due, Timer::Exchange(serial));
         self.transmit(peer, datagram);
@@ -86,14 +96,65 @@ impl Endpoint {
     /// Ends an exchange.
     pub(super) fn close(&mut self, serial: u64) -> Option<Exchange> {
         let exchange = self.exchanges.remove(serial)?;
-        self.peers.let_go(exchange.key.peer);
+        let number = exchange.key.peer;
+        self.peers.state(number).pressing -= u32::from(exchange.is_pressing);
+        if let Some(download) = &exchange.download {
+            self.downloads.change(exchange.key.peer, download.progress().0, 0);
+        }
         if let Purpose::Notification(id) = exchange.purpose
             && let Some(observation) = self.observations.by_id(id)
             && observation.fetch == Some(serial)
         {
             observation.fetch = None;
         }
+        if let Purpose::Notification(_) = exchange.purpose {
+            self.peers.state(number).fetches -= 1;
+        }
+        self.fetch_next(number);
+        self.peers.let_go(number);
         Some(exchange)
+    }
+
+    /// Fetches the rest of a notification as soon as its peer has no other request of ours to answer (`NSTART`,
+    /// RFC 7252 section 4.7): Anjay answers 5.03 to one that comes before it has answered another in blocks.
+    pub(super) fn fetch(&mut self, now: Instant, draft: Draft) {
+        let number = self.peer_number(draft.peer);
+        if self.peers.state(number).pressing == 0 {
+            return self.start_fetch(now, draft);
+        }
+        let waiting = self.unfetched.entry(number).or_default();
+        let before = waiting.len();
+        waiting.retain(|other| other.purpose != draft.purpose);
+        self.counters.incomplete_notifications += (before - waiting.len()) as u64;
+        if waiting.len() >= UNFETCHED {
+            self.counters.incomplete_notifications += 1;
+        } else {
+            waiting.push_back(draft);
+        }
+    }
+
+    /// Does what waits for a peer that is not busy any more.
+    pub(super) fn fetch_next(&mut self, number: u32) {
+        while self.peers.state(number).pressing == 0
+            && let Some(waiting) = self.unfetched.get_mut(&number)
+        {
+            match waiting.pop_front() {
+                Some(draft) => self.start_fetch(self.now, draft),
+                None => drop(self.unfetched.remove(&number)),
+            }
+        }
+    }
+
+    fn start_fetch(&mut self, now: Instant, draft: Draft) {
+        let Purpose::Notification(id) = draft.purpose else { return };
+        // Nobody may be interested any more.
+        if !self.observations.knows(id) {
+            return;
+        }
+        let serial = self.start(now, draft);
+        if let Some(observation) = self.observations.by_id(id) {
+            observation.fetch = Some(serial);
+        }
     }
 
     pub(super) fn peer_number(&mut self, peer: Peer) -> u32 {
@@ -134,6 +195,9 @@ impl Endpoint {
         u16::from_be_bytes(bytes)
     }
 }
+
+/// Notifications of one peer whose rest waits to be fetched.
+const UNFETCHED: usize = 64;
 
 /// The datagram for a request as a whole, for one block of its body, or for one block of its response.
 fn encode(

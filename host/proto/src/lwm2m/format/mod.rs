@@ -171,6 +171,17 @@ pub fn encode_in(format: u16, scope: &Scope<'_>, samples: &[Sample<'_>]) -> Resu
     }
 }
 
+/// Whether payloads of this Content-Format can be read.
+pub fn is_readable(format: Option<u16>) -> bool {
+    let scope = Scope::new(Path::root(), &());
+    !matches!(decode_into(format, &scope, b"", &mut Vec::new()), Err(Error::Unsupported { .. }))
+}
+
+/// Whether it is one of the four formats of SenML.
+pub const fn is_senml(format: u16) -> bool {
+    matches!(format, SENML_JSON | SENML_CBOR | SENML_ETCH_JSON | SENML_ETCH_CBOR)
+}
+
 /// The list of paths that a composite read or observation is for, in one of the four SenML formats. Each path stands
 /// below `prefix`, the client's alternate path; `/` and nothing at all mean none.
 ///
@@ -185,7 +196,7 @@ pub fn encode_paths(format: u16, prefix: &str, paths: &[Path]) -> Result<Vec<u8>
 /// # Errors
 /// If the format is not SenML, the payload breaks its syntax, or there is a value in it.
 pub fn decode_paths(format: u16, prefix: &str, payload: &[u8]) -> Result<Vec<Path>, Error> {
-    if !matches!(format, SENML_JSON | SENML_CBOR | SENML_ETCH_JSON | SENML_ETCH_CBOR) {
+    if !is_senml(format) {
         return Err(Error::Unsupported { format });
     }
     let alternate_path = if prefix.is_empty() { "/" } else { prefix };

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use roxmltree::{Document, Node, ParsingOptions};
+use rustc_hash::FxHashSet;
 
 use super::{Definition, Operations, Resource, Version};
 use crate::lwm2m::path::parse_id;
@@ -10,29 +11,36 @@ use crate::lwm2m::value::Kind;
 
 /// Why a file is not an object definition.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{file}, line {line}: {reason}")]
+#[error("{file}, line {line}, column {column}: {reason}")]
 pub struct Error {
     /// What the caller calls it.
     pub file: String,
     /// From 1.
     pub line: u32,
+    /// From 1, in characters.
+    pub column: u32,
     /// What is wrong, and what would be right.
     pub reason: String,
 }
 
-/// The definition in the text of a file of that name.
-pub(super) fn read(file: &str, text: &str) -> Result<Definition, Error> {
+/// The definitions in the text of a file of that name: at least one, and each object in each version once.
+pub(super) fn read(file: &str, text: &str) -> Result<Vec<Definition>, Error> {
     if text.len() > LARGEST_TEXT {
-        return Err(Error { file: file.into(), line: 1, reason: "it is larger than 4 MiB".into() });
+        return Err(Error {
+            file: file.into(),
+            line: 1,
+            column: 1,
+            reason: "it is larger than 4 MiB".into(),
+        });
     }
     // Without document types there are no entities of the file's own, which could grow beyond all bounds.
     let options = ParsingOptions { allow_dtd: false, nodes_limit: MOST_NODES, ..ParsingOptions::default() };
     let document = Document::parse_with_options(text, options).map_err(|error| {
         let text = error.to_string();
         let reason = text.strip_suffix(&format!(" at {}", error.pos())).unwrap_or(&text).to_owned();
-        Error { file: file.into(), line: error.pos().row, reason }
+        Error { file: file.into(), line: error.pos().row, column: error.pos().col, reason }
     })?;
-    Reader { file, document: &document }.definition()
+    Reader { file, document: &document }.definitions()
 }
 
 struct Reader<'a> {
@@ -41,15 +49,25 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn definition(&self) -> Result<Definition, Error> {
+    fn definitions(&self) -> Result<Vec<Definition>, Error> {
         let root = self.document.root_element();
         if root.tag_name().name() != "LWM2M" {
             return Err(self.error(root, "the outermost element is not `LWM2M`"));
         }
-        let object = self.child(root, "Object")?;
-        if let Some(other) = children(root, "Object").nth(1) {
-            return Err(self.error(other, "a file defines one object, and this is a second one"));
+        self.child(root, "Object")?;
+        let (mut definitions, mut seen) = (Vec::new(), FxHashSet::default());
+        for object in children(root, "Object") {
+            let definition = self.definition(object)?;
+            let Definition { object: id, version, .. } = definition;
+            if !seen.insert((id, version)) {
+                return Err(self.error(object, format!("object {id} is defined twice in version {version}")));
+            }
+            definitions.push(definition);
         }
+        Ok(definitions)
+    }
+
+    fn definition(&self, object: Node<'a, 'a>) -> Result<Definition, Error> {
         let id = self.child(object, "ObjectID")?;
         let version = match children(object, "ObjectVersion").next() {
             None => Version::INITIAL,
@@ -92,7 +110,13 @@ impl<'a> Reader<'a> {
             operations,
             multiple: self.multiple(item)?,
             mandatory: self.mandatory(item)?,
-            kind: if operations == Operations::E { Some(Kind::Executable) } else { self.kind(item)? },
+            kind: match operations {
+                Operations::E => Some(Kind::Executable),
+                Operations::RE | Operations::WE | Operations::RWE => {
+                    self.kind(item)?.or(Some(Kind::Executable))
+                }
+                Operations::None | Operations::R | Operations::RW | Operations::W => self.kind(item)?,
+            },
             units: children(item, "Units")
                 .next()
                 .map(|node| text(node).to_owned().into())
@@ -110,9 +134,15 @@ impl<'a> Reader<'a> {
             "" => Operations::None,
             "E" => Operations::E,
             "R" => Operations::R,
+            "RE" => Operations::RE,
             "RW" => Operations::RW,
+            "RWE" => Operations::RWE,
             "W" => Operations::W,
-            other => return Err(self.error(node, format!("`{other}` is none of R, W, RW, E and nothing"))),
+            "WE" => Operations::WE,
+            other => {
+                let reason = format!("`{other}` is none of R, W, RW, E, RE, WE, RWE and nothing");
+                return Err(self.error(node, reason));
+            }
         })
     }
 
@@ -162,8 +192,8 @@ impl<'a> Reader<'a> {
     }
 
     fn error(&self, node: Node<'a, 'a>, reason: impl Into<String>) -> Error {
-        let line = self.document.text_pos_at(node.range().start).row;
-        Error { file: self.file.into(), line, reason: reason.into() }
+        let place = self.document.text_pos_at(node.range().start);
+        Error { file: self.file.into(), line: place.row, column: place.col, reason: reason.into() }
     }
 }
 
@@ -175,7 +205,7 @@ fn text<'a>(node: Node<'a, 'a>) -> &'a str {
     node.text().unwrap_or_default().trim()
 }
 
-/// Bytes. The largest of the registry has less than a hundredth of it.
-const LARGEST_TEXT: usize = 4 << 20;
+/// Bytes of a text with definitions. The largest of the registry has less than a hundredth of it.
+pub const LARGEST_TEXT: usize = 4 << 20;
 
 const MOST_NODES: u32 = 1 << 18;

@@ -1,6 +1,6 @@
 use super::*;
 use crate::coap::Peer;
-use crate::lwm2m::value::Value;
+use crate::lwm2m::negotiation;
 
 fn client(version: &str, links: &str) -> Registration {
     let peer = Peer::plain("127.0.0.1:5683".parse().unwrap());
@@ -11,6 +11,19 @@ fn client(version: &str, links: &str) -> Registration {
 
 fn plain() -> Registration {
     client("1.0", "")
+}
+
+/// In the first format of those to try that can hold it.
+fn message(
+    operation: &Operation,
+    observation: Option<&Operation>,
+    registration: &Registration,
+    models: &Models,
+) -> Result<Message, String> {
+    let try_in = |format| super::message(operation, format, observation, registration, models);
+    let attempts = negotiation::choices(operation, registration).into_iter().map(try_in);
+    let (made, failed): (Vec<_>, Vec<_>) = attempts.partition(Result::is_ok);
+    made.into_iter().chain(failed).next().unwrap()
 }
 
 fn bytes(operation: &Operation, registration: &Registration) -> Vec<u8> {
@@ -118,7 +131,9 @@ fn values_are_written_in_a_format_that_the_client_takes() {
     assert_eq!(format(&client("1.1", "</>;rt=oma.lwm2m")), Some(11542));
     assert_eq!(format(&client("1.1", r#"</>;rt=oma.lwm2m;ct="110 11542""#)), Some(11542));
     assert_eq!(format(&client("1.1", "</>;rt=oma.lwm2m;ct=110")), Some(110));
-    assert_eq!(format(&client("1.1", "</>;rt=oma.lwm2m;ct=112")), Some(11542));
+    assert_eq!(format(&client("1.1", "</>;rt=oma.lwm2m;ct=112")), Some(112));
+    assert_eq!(format(&client("1.2", "</>;rt=oma.lwm2m;ct=11544")), Some(11544));
+    assert_eq!(format(&client("1.1", "</>;rt=oma.lwm2m;ct=\"60 40\"")), Some(11542));
     assert_wire(&write, 0x03, b"\xb13\x010\x0214\x12\x2d\x16\xff\xc6\x0e+04:00");
 }
 
@@ -139,7 +154,7 @@ fn composites_name_whole_paths() {
     let read = Operation::ReadComposite { paths: paths.clone(), accept: None };
     assert_wire(&read, 0x05, b"\xc1\x6e\x51\x6e\xff[{\"n\":\"/3/0/9\"},{\"n\":\"/1\"}]");
     let observe = Operation::ObserveComposite { paths, accept: Some(112) };
-    assert_wire(&observe, 0x05, b"\x60\x61\x6e\x51\x70\xff[{\"n\":\"/3/0/9\"},{\"n\":\"/1\"}]");
+    assert_wire(&observe, 0x05, b"\x60\x61\x70\x51\x70\xff\x82\xa1\x00f/3/0/9\xa1\x00b/1");
     let nested = client("1.1", "</l>;rt=oma.lwm2m");
     let read = Operation::ReadComposite { paths: vec![Path::root(), Path::new([3])], accept: None };
     let message = message(&read, None, &nested, &Models::default()).unwrap();
@@ -147,6 +162,7 @@ fn composites_name_whole_paths() {
     assert!(
         super::message(
             &Operation::ReadComposite { paths: vec![], accept: None },
+            None,
             None,
             &nested,
             &Models::default()
@@ -164,7 +180,8 @@ fn a_composite_write_reaches_below_the_alternate_path() {
     let pack = br#"{"n":"/3/0/14","vs":"+01:00"},{"n":"/1/0/1","v":60}]"#;
     assert_wire(&write, 0x07, &[b"\xc1\x6e\xff[", &pack[..]].concat());
     let message = message(&write, None, &client("1.1", "</l>;rt=oma.lwm2m"), &Models::default()).unwrap();
-    assert_eq!(text(message.payload()), text(&[br#"[{"bn":"/l","#, &pack[1..]].concat()));
+    let below = br#"[{"n":"/l/3/0/14","vs":"+01:00"},{"n":"/l/1/0/1","v":60}]"#;
+    assert_eq!(text(message.payload()), text(below));
 }
 
 #[test]

@@ -36,7 +36,7 @@ fn wakaama_registers() {
     assert_eq!(paths(&of), ["/1", "/1/0", "/2/0", "/31024", "/31024/10"]);
     assert_eq!(of.object_version(31024), Some("1.0"));
     assert_eq!(of.object_version(2), None);
-    assert_eq!(of.content_formats(), Some(vec![110]));
+    assert_eq!(of.content_formats.as_deref(), Some(&[110][..]));
     assert_eq!(&*of.links, links.as_bytes());
     assert_eq!(of.parameters[0], ("lwm2m".into(), Some("1.1".into())));
 }
@@ -48,9 +48,9 @@ fn leshan_and_anjay_register() {
     assert!(of.queue_mode);
     assert_eq!(of.version, Version::V1_2);
     assert_eq!(of.object_version(1), Some("1.1"));
-    assert_eq!(of.content_formats(), Some(vec![60, 110, 112, 11542, 11543]));
+    assert_eq!(of.content_formats.as_deref(), Some(&[60, 110, 112, 11542, 11543][..]));
     assert_eq!(of.parameters[0], ("Q".into(), None));
-    assert_eq!(register(&["lwm2m=1.0", "ep=a"], "</1/1>").unwrap().content_formats(), None);
+    assert_eq!(register(&["lwm2m=1.0", "ep=a"], "</1/1>").unwrap().content_formats, None);
 }
 
 #[test]

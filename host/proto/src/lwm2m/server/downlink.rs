@@ -6,8 +6,9 @@ use super::settle::Effect;
 use super::{Asked, Content, Event, Failure, Request, Server, Stage, Unsettled, notify};
 use crate::coap::endpoint::{self, Delivery, ObservationId, RequestId};
 use crate::coap::message::{Code, Message};
-use crate::lwm2m::operation::CancelMode;
-use crate::lwm2m::{operation, queue};
+use crate::lwm2m::operation::{CancelMode, Operation};
+use crate::lwm2m::queue::Waiting;
+use crate::lwm2m::{negotiation, operation, queue};
 use crate::time::Instant;
 
 /// A request on its way to a client.
@@ -16,8 +17,16 @@ pub(super) struct Exchange {
     pub(super) client: usize,
     pub(super) asked: Asked,
     role: Role,
+    /// Of its body.
+    pub(super) bytes: usize,
+    /// See [`Waiting::is_again`].
+    pub(super) is_again: bool,
     /// The client has acknowledged it.
     is_acknowledged: bool,
+    /// The lifetime that the client has once it has agreed, since this writes it (core 1.2.1 table E.2, `/1/x/1`).
+    lifetime: Option<u32>,
+    /// To ask once more in another format; none if there is none, or it has been done.
+    fallback: Option<Box<Attempt>>,
 }
 
 /// What a request does beside being answered.
@@ -28,6 +37,16 @@ enum Role {
     Observes(ObservationId),
     /// Its success ends this observation.
     Cancels(ObservationId),
+}
+
+/// A request and the formats to try it in.
+#[derive(Debug)]
+struct Attempt {
+    request: Request,
+    is_again: bool,
+    formats: Vec<Option<u16>>,
+    /// The first of those that has not been tried.
+    next: usize,
 }
 
 impl Request {
@@ -49,22 +68,45 @@ impl Server {
         if request.operation.cancels() == Some(CancelMode::Passive) {
             return self.cancel_passively(key, &request.operation);
         }
-        let window = self.awake_window(key);
-        let Some(client) = self.clients.get_mut(key) else { return };
-        let is_awake = client.queue.is_awake(now, window);
-        let limit = if is_awake { self.config.max_queued } else { self.config.max_queued_asleep };
-        if client.queue.len() + client.exchanges.len() >= limit {
+        if !self.has_room(now, key, &request) {
             self.counters.queue_full += 1;
             return self.fail(key, request.asked(), Failure::QueueFull);
         }
+        self.enqueue(now, key, request, false);
+    }
+
+    /// Whether one more request may wait for a client, by their number and by their bytes.
+    fn has_room(&self, now: Instant, key: usize, request: &Request) -> bool {
+        let Some(client) = self.clients.get(key) else { return false };
+        let is_awake = client.queue.is_awake(now, self.awake_window(key));
+        let limit = if is_awake { self.config.max_queued } else { self.config.max_queued_asleep };
+        if client.queue.len() + client.exchanges.len() >= limit {
+            return false;
+        }
+        let bytes = request.operation.size();
+        if bytes == 0 {
+            return true;
+        }
+        let waiting = client.queue.iter().map(|request| request.operation.size()).sum::<usize>();
+        let open = client.exchanges.iter().filter_map(|id| self.exchanges.get(id));
+        let of_client = waiting + open.map(|exchange| exchange.bytes).sum::<usize>();
+        of_client + bytes <= self.config.max_queued_bytes
+            && self.queued_bytes + bytes <= self.config.max_queued_bytes_in_all
+    }
+
+    fn enqueue(&mut self, now: Instant, key: usize, request: Request, is_again: bool) {
+        let window = self.awake_window(key);
+        let Some(client) = self.clients.get_mut(key) else { return };
+        let is_awake = client.queue.is_awake(now, window);
         let (asked, deadline) = (request.asked(), request.deadline);
-        client.queue.push(request);
+        self.queued_bytes += request.operation.size();
+        client.queue.push(Waiting { request, is_again, is_told: !is_awake && !is_again });
         if let Some(deadline) = deadline {
             self.clients.look_after(key, deadline);
         }
         if is_awake {
             self.drive(now, key);
-        } else {
+        } else if !is_again {
             self.progress(key, asked, Stage::Queued);
         }
     }
@@ -74,7 +116,8 @@ impl Server {
         let unsettled = self.registering.get(&request.endpoint).and_then(|it| self.unsettled.get_mut(it));
         let failure = match unsettled {
             Some(Unsettled { effect: Effect::Register { held, .. }, .. }) => {
-                if held.len() < self.config.max_queued {
+                let bytes = held.iter().chain([&request]).map(|held| held.operation.size()).sum::<usize>();
+                if held.len() < self.config.max_queued && bytes <= self.config.max_queued_bytes {
                     return held.push(request);
                 }
                 self.counters.queue_full += 1;
@@ -86,14 +129,37 @@ impl Server {
         self.emit(Event::Failed { endpoint: request.endpoint, registration: None, asked, failure });
     }
 
+    /// Observe again what the client observed before it registered anew (core 1.2.1 section 6.4.2: a new registration
+    /// is without observations), except what is asked for anyway. Whoever asked for it hears of it by notifications.
+    pub(super) fn observe_again(&mut self, now: Instant, key: usize, before: Vec<(Operation, Arc<str>)>) {
+        for (operation, context) in before {
+            let Some(client) = self.clients.get(key) else { return };
+            let is_asked_for =
+                client.queue.iter().any(|request| request.operation.same_observation(&operation))
+                    || self.observations_of(key, &operation).next().is_some();
+            let endpoint = Arc::clone(&client.registration.endpoint);
+            let request = Request { endpoint, operation, context, deadline: None, urgent: false };
+            if !is_asked_for && self.has_room(now, key, &request) {
+                self.enqueue(now, key, request, true);
+            }
+        }
+    }
+
     /// Sends what may go to a client now.
     pub(super) fn drive(&mut self, now: Instant, key: usize) {
         let window = self.awake_window(key);
-        while let Some(request) = self.clients.get_mut(key).and_then(|it| it.queue.next(now, window)) {
+        while let Some(client) = self.clients.get_mut(key).filter(|client| client.queue.len() > 0) {
+            let is_busy = self.endpoint.is_fetching(client.registration.peer);
+            let Some(waiting) = client.queue.next(now, window, is_busy) else { return };
+            let Waiting { request, is_again, is_told } = waiting;
+            self.queued_bytes -= request.operation.size();
+            let asked = request.asked();
             if queue::is_expired(&request, now) {
-                self.fail(key, request.asked(), Failure::Expired);
-            } else if let Err(reason) = self.start(now, key, &request) {
-                self.fail(key, request.asked(), Failure::Invalid(reason));
+                self.fail(key, asked, Failure::Expired);
+            } else if let Err(reason) = self.start(now, key, request, is_again) {
+                self.fail(key, asked, Failure::Invalid(reason));
+            } else if is_told {
+                self.progress(key, asked, Stage::Transmitted);
             }
         }
     }
@@ -105,19 +171,49 @@ impl Server {
     }
 
     /// Puts a request into a message and sends it.
-    fn start(&mut self, now: Instant, key: usize, request: &Request) -> Result<(), String> {
-        let cancelled = self.observation_to_cancel(key, &request.operation);
-        let observation = cancelled.and_then(|id| self.observations.get(&id));
-        let token = observation.map(|observation| observation.token);
+    fn start(&mut self, now: Instant, key: usize, request: Request, is_again: bool) -> Result<(), String> {
         let Some(client) = self.clients.get(key) else { return Ok(()) };
-        let peer = client.registration.peer;
-        let message = operation::message(
-            &request.operation,
-            observation.map(|observation| &observation.operation),
-            &client.registration,
-            &self.config.models,
-        )?;
+        let formats = negotiation::choices(&request.operation, &client.registration);
+        let mut attempt = Attempt { request, is_again, formats, next: 0 };
+        let message = self.compose(key, &mut attempt)?;
+        let may_fall_back = negotiation::is_flexible(&attempt.request.operation);
+        self.transmit(now, key, attempt, message, may_fall_back);
+        Ok(())
+    }
+
+    /// The message of a request in the next of its formats that can hold it. The error is that of the first format.
+    fn compose(&self, key: usize, attempt: &mut Attempt) -> Result<Message, String> {
+        let client = self.clients.get(key).ok_or("the client is gone")?;
+        let operation = &attempt.request.operation;
+        let observation =
+            self.observation_to_cancel(key, operation).and_then(|id| self.observations.get(&id));
+        let mut error = None;
+        while let Some(format) = attempt.formats.get(attempt.next) {
+            attempt.next += 1;
+            let asked_for = observation.map(|observation| &observation.operation);
+            match operation::message(operation, *format, asked_for, &client.registration, &self.config.models)
+            {
+                Ok(message) => return Ok(message),
+                Err(reason) => error = error.or(Some(reason)),
+            }
+        }
+        Err(error.unwrap_or_else(|| "there is no other format".to_owned()))
+    }
+
+    /// Sends the message of a request.
+    fn transmit(
+        &mut self,
+        now: Instant,
+        key: usize,
+        attempt: Attempt,
+        message: Message,
+        may_fall_back: bool,
+    ) {
+        let Some(client) = self.clients.get(key) else { return };
+        let (peer, request) = (client.registration.peer, &attempt.request);
         let id = RequestId(self.new_name());
+        let cancelled = self.observation_to_cancel(key, &request.operation);
+        let token = cancelled.and_then(|id| Some(self.observations.get(&id)?.token));
         let role = match cancelled {
             Some(id) => Role::Cancels(id),
             None if request.operation.is_observe() => Role::Observes(ObservationId(self.new_name())),
@@ -126,24 +222,37 @@ impl Server {
         let observation = if let Role::Observes(id) = role { Some(id) } else { None };
         let token = self.endpoint.request(now, peer, endpoint::Request { id, message, observation, token });
         if let Some(observation) = observation {
-            let asked_for = notify::Observation {
-                client: key,
-                operation: request.operation.clone(),
-                context: Arc::clone(&request.context),
-                token,
-            };
-            self.observations.insert(observation, asked_for);
+            // In the format that was chosen, which the cancellation repeats.
+            let operation = request.operation.accepting(attempt.formats[attempt.next - 1]);
+            let context = Arc::clone(&request.context);
+            self.observations.insert(
+                observation,
+                notify::Observation { client: key, operation, context, token, stands: attempt.is_again },
+            );
         }
-        let exchange = Exchange { client: key, asked: request.asked(), role, is_acknowledged: false };
+        let (asked, bytes, urgent) = (request.asked(), request.operation.size(), request.urgent);
+        let (is_again, lifetime) = (attempt.is_again, request.operation.lifetime());
+        let has_other = may_fall_back && attempt.next < attempt.formats.len();
+        let fallback = has_other.then(|| Box::new(attempt));
+        self.queued_bytes += bytes;
+        let exchange = Exchange {
+            client: key,
+            asked,
+            role,
+            bytes,
+            is_again,
+            is_acknowledged: false,
+            lifetime,
+            fallback,
+        };
         self.exchanges.insert(id, exchange);
         if let Some(client) = self.clients.get_mut(key) {
             client.observations.extend(observation);
             client.exchanges.push(id);
-            if !request.urgent {
+            if !urgent {
                 client.queue.sent(id);
             }
         }
-        Ok(())
     }
 
     pub(super) fn take_response(
@@ -153,6 +262,9 @@ impl Server {
         delivery: Delivery,
         message: Message,
     ) {
+        if negotiation::is_about_the_format(message.code()) && self.fall_back(now, id) {
+            return;
+        }
         let Some(exchange) = self.close(id) else { return };
         let key = exchange.client;
         self.hear(now, key);
@@ -163,18 +275,42 @@ impl Server {
             Role::Cancels(id) if code.is_success() || code == Code::NOT_FOUND => self.forget_observation(id),
             Role::Cancels(_) | Role::None => {}
         }
+        if let Some(lifetime) = exchange.lifetime.filter(|_| code.is_success()) {
+            self.take_lifetime(key, lifetime);
+        }
         let Some(client) = self.clients.get(key) else { return };
         let registration = Arc::clone(&client.registration);
-        self.emit(Event::Answered {
-            asked: exchange.asked,
-            code: code.0,
-            delivery,
-            sequence: message.observe(),
-            location: location(&message, &registration.alternate_path),
-            content: Content { format: message.content_format(), payload: message.into_payload() },
-            registration,
+        let (asked, code, sequence) = (exchange.asked, code.0, message.observe());
+        let location = location(&message, &registration.alternate_path);
+        let content = Content { format: message.content_format(), payload: message.into_payload() };
+        self.emit(if exchange.is_again {
+            Event::Notified { registration, asked, code, delivery, sequence, content, receipt: None }
+        } else {
+            Event::Answered { registration, asked, code, delivery, sequence, location, content }
         });
         self.drive(now, key);
+    }
+
+    /// Asks once more, in another format, if there is one. The caller hears of the outcome only.
+    fn fall_back(&mut self, now: Instant, id: RequestId) -> bool {
+        let fallback = self.exchanges.get_mut(&id).and_then(|it| Some((it.client, it.fallback.take()?)));
+        let Some((key, mut attempt)) = fallback else { return false };
+        let Ok(message) = self.compose(key, &mut attempt) else { return false };
+        let Some(exchange) = self.close(id) else { return false };
+        self.counters.fallbacks += 1;
+        self.hear(now, key);
+        if let Role::Observes(id) = exchange.role {
+            self.forget_observation(id);
+        }
+        self.transmit(now, key, *attempt, message, false);
+        true
+    }
+
+    /// A part of a large body is over.
+    pub(super) fn take_progress(&mut self, id: RequestId, done: usize, total: usize) {
+        let Some(exchange) = self.exchanges.get(&id).filter(|exchange| !exchange.is_again) else { return };
+        let (key, asked) = (exchange.client, exchange.asked.clone());
+        self.progress(key, asked, Stage::Transferred(done as u64, total as u64));
     }
 
     /// The client has it and will answer. The next request may go then: some clients need minutes for an answer, and
@@ -182,33 +318,43 @@ impl Server {
     pub(super) fn take_acknowledgement(&mut self, now: Instant, id: RequestId) {
         let Some(exchange) = self.exchanges.get_mut(&id) else { return };
         exchange.is_acknowledged = true;
-        let (key, asked) = (exchange.client, exchange.asked.clone());
+        let (key, asked, is_again) = (exchange.client, exchange.asked.clone(), exchange.is_again);
         if let Some(client) = self.clients.get_mut(key) {
             client.queue.release(id);
         }
         self.hear(now, key);
-        self.progress(key, asked, Stage::Acknowledged);
+        if !is_again {
+            self.progress(key, asked, Stage::Acknowledged);
+        }
         self.drive(now, key);
     }
 
+    /// An answer that is not to be had for its blocks is one with the code that says so, as EMQX has it.
     pub(super) fn take_failure(&mut self, now: Instant, id: RequestId, failure: endpoint::Failure) {
+        let code = match failure {
+            endpoint::Failure::Incomplete => Code::REQUEST_ENTITY_INCOMPLETE,
+            endpoint::Failure::TooLarge => Code::REQUEST_ENTITY_TOO_LARGE,
+            endpoint::Failure::Timeout => return self.abandon(now, id, Failure::Timeout),
+            endpoint::Failure::Reset => return self.abandon(now, id, Failure::Reset),
+        };
+        self.take_response(now, id, Delivery::Piggybacked, Message::response(code));
+    }
+
+    /// There is no answer.
+    fn abandon(&mut self, now: Instant, id: RequestId, failure: Failure) {
         let Some(exchange) = self.close(id) else { return };
         let key = exchange.client;
-        if let Role::Observes(id) = exchange.role {
-            self.forget_observation(id);
+        match exchange.role {
+            Role::Observes(id) => self.forget_observation(id),
+            // It has the cancellation but cannot answer it (lwm2m-node-lib): a reset to the next notification may do.
+            Role::Cancels(id) if exchange.is_acknowledged => self.forget_observation(id),
+            Role::Cancels(_) | Role::None => {}
         }
-        let failure = match failure {
-            endpoint::Failure::Timeout => {
-                if let Some(client) = self.clients.get_mut(key).filter(|_| !exchange.is_acknowledged) {
-                    client.queue.went_silent();
-                }
-                Failure::Timeout
-            }
-            endpoint::Failure::Reset => Failure::Reset,
-            endpoint::Failure::Incomplete => Failure::Invalid(
-                "the answer came in blocks that do not make a whole, or are too much".to_owned(),
-            ),
-        };
+        if failure == Failure::Timeout
+            && let Some(client) = self.clients.get_mut(key).filter(|_| !exchange.is_acknowledged)
+        {
+            client.queue.went_silent();
+        }
         self.fail(key, exchange.asked, failure);
         self.drive(now, key);
     }
@@ -216,6 +362,7 @@ impl Server {
     /// A request is no longer on its way.
     fn close(&mut self, id: RequestId) -> Option<Exchange> {
         let exchange = self.exchanges.remove(&id)?;
+        self.queued_bytes -= exchange.bytes;
         let client = self.clients.get_mut(exchange.client)?;
         client.exchanges.retain(|open| *open != id);
         client.queue.release(id);

@@ -35,6 +35,12 @@ pub enum Settlement {
     Accepted,
     /// No room: do not answer, the device will send it again.
     Refused,
+    /// It makes no sense, so that it would be no use to send it again: a Send is answered with 4.00, or with 4.15 if its
+    /// Content-Format is none that is known (core 1.2.1 section 6.4.6). Everything else takes its course.
+    Rejected {
+        /// Whether it is the Content-Format.
+        format: bool,
+    },
 }
 
 /// A CoAP payload.

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crate::coap::Entropy;
 use crate::coap::token::Token;
 
-/// What stands behind `/rd/`: the shard and 72 random bits, base64url. Who knows it is the client.
+/// What stands behind `/rd/`: the shard and 64 random bits, base64url. Who knows it is the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Location([u8; LENGTH]);
 
@@ -44,8 +44,9 @@ pub fn shard_of_token(token: &Token) -> Option<u8> {
     }
 }
 
-/// Bytes.
-const LENGTH: usize = 10;
+/// Bytes; 12 characters. There are builds of Wakaama 1.0 (that of node-red-contrib-lwm2m with a recent gcc) that cannot
+/// read an option of 13 bytes or more, so that they never learn that they are registered.
+const LENGTH: usize = 9;
 
 #[cfg(test)]
 mod tests {
@@ -71,6 +72,11 @@ mod tests {
         assert_eq!(shard_of_location(&text), Some(7));
         assert_ne!(location, Location::new(7, &mut entropy));
         assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)), "{text}");
+    }
+
+    #[test]
+    fn a_location_does_not_need_an_extended_option_length() {
+        assert!(Location([0xff; LENGTH]).to_string().len() < 13);
     }
 
     #[test]

@@ -58,9 +58,13 @@ pub struct Config {
     pub max_queued: usize,
     /// Requests that may wait for a client that sleeps.
     pub max_queued_asleep: usize,
+    /// Bytes of the bodies that wait for a client, or are on their way to it.
+    pub max_queued_bytes: usize,
+    /// The same of all clients.
+    pub max_queued_bytes_in_all: usize,
     /// Registrations; another one is answered 5.03.
     pub max_registrations: usize,
-    /// The types of resources, for writing values.
+    /// The types of resources, for writing values; [`Server::set_models`] brings later ones.
     pub models: Arc<Models>,
     /// The CoAP endpoint's; its `shard` is set to this one.
     pub coap: endpoint::Config,
@@ -68,7 +72,7 @@ pub struct Config {
 
 impl Default for Config {
     /// Shard 0; lifetimes of 1 s to 24 h; awake for 93 s, that is `MAX_TRANSMIT_WAIT` (RFC 7252 section 4.8.2); 256
-    /// requests waiting, 100 for a sleeper; a million registrations; the built-in models.
+    /// requests waiting, 100 for a sleeper, with 16 MiB in their bodies, 256 MiB in all; a million registrations; the built-in models.
     fn default() -> Self {
         Self {
             shard: 0,
@@ -77,6 +81,8 @@ impl Default for Config {
             awake_window: Duration::from_secs(93),
             max_queued: 256,
             max_queued_asleep: 100,
+            max_queued_bytes: 16 << 20,
+            max_queued_bytes_in_all: 256 << 20,
             max_registrations: 1_000_000,
             models: Arc::new(Models::built_in()),
             coap: endpoint::Config::default(),
@@ -96,6 +102,8 @@ pub struct Counters {
     pub unknown_locations: u64,
     /// Sends from an address where nobody is registered, answered 4.04.
     pub unknown_senders: u64,
+    /// Sends that could not be read, answered 4.00 or 4.15.
+    pub rejected_sends: u64,
     /// Other requests that the server has no answer for: 4.00, 4.04, 4.05 and 5.01.
     pub unexpected_requests: u64,
     /// Registers and the like left unanswered since one of the same client was not settled yet.
@@ -108,6 +116,8 @@ pub struct Counters {
     pub refused: u64,
     /// Requests that found the queue full.
     pub queue_full: u64,
+    /// Requests that were sent once more in another format, after a 4.06 or 4.15.
+    pub fallbacks: u64,
     /// The CoAP endpoint's.
     pub coap: endpoint::Counters,
 }
@@ -125,6 +135,8 @@ pub struct Server {
     exchanges: FxHashMap<RequestId, Exchange>,
     observations: FxHashMap<ObservationId, Observation>,
     unsettled: FxHashMap<Receipt, Unsettled>,
+    /// The bytes of the bodies that wait for clients, or are on their way.
+    queued_bytes: usize,
     /// The last name given to a request, an observation or a receipt.
     last_name: u64,
     outputs: VecDeque<Output>,
@@ -146,6 +158,7 @@ impl Server {
             exchanges: FxHashMap::default(),
             observations: FxHashMap::default(),
             unsettled: FxHashMap::default(),
+            queued_bytes: 0,
             last_name: 0,
             outputs: VecDeque::new(),
             endpoint_timeout: None,
@@ -188,6 +201,11 @@ impl Server {
         self.absorb(now);
     }
 
+    /// Take other object definitions from now on, also for what waits already.
+    pub fn set_models(&mut self, models: Arc<Models>) {
+        self.config.models = models;
+    }
+
     /// Say what became of an event. What its message asks for takes effect, and is answered, only if it was accepted.
     /// A receipt that has been settled before, or that is none, is without effect. Poll the output afterwards.
     pub fn settle(&mut self, now: Instant, receipt: Receipt, settlement: Settlement) {
@@ -195,6 +213,7 @@ impl Server {
             match settlement {
                 Settlement::Accepted => self.accept(now, unsettled),
                 Settlement::Refused => self.refuse(now, unsettled),
+                Settlement::Rejected { format } => self.reject(now, unsettled, format),
             }
         }
         self.absorb(now);
@@ -268,6 +287,12 @@ impl Server {
             }
             endpoint::Event::Response { peer: _, id, delivery, message } => {
                 self.take_response(now, id, delivery, message);
+            }
+            endpoint::Event::Transferred { id, done, total } => self.take_progress(id, done, total),
+            endpoint::Event::FetchEnded { peer } => {
+                if let Some(key) = self.clients.at_peer(peer) {
+                    self.drive(now, key);
+                }
             }
             endpoint::Event::Acknowledged { id } => self.take_acknowledgement(now, id),
             endpoint::Event::Failed { id, failure } => self.take_failure(now, id, failure),

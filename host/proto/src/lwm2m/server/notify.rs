@@ -19,6 +19,8 @@ pub(super) struct Observation {
     pub(super) operation: Operation,
     pub(super) context: Arc<str>,
     pub(super) token: Token,
+    /// The client has agreed.
+    pub(super) stands: bool,
 }
 
 /// A notification, as the endpoint tells it.
@@ -85,7 +87,9 @@ impl Server {
 
     /// An observation stands; older ones of the same go.
     pub(super) fn supersede(&mut self, key: usize, id: ObservationId) {
-        let Some(operation) = self.observations.get(&id).map(|it| it.operation.clone()) else { return };
+        let Some(observation) = self.observations.get_mut(&id) else { return };
+        observation.stands = true;
+        let operation = observation.operation.clone();
         for older in self.observations_of(key, &operation).filter(|older| *older < id).collect::<Vec<_>>() {
             self.forget_observation(older);
         }
@@ -112,7 +116,11 @@ impl Server {
         }
     }
 
-    fn observations_of(&self, key: usize, operation: &Operation) -> impl Iterator<Item = ObservationId> {
+    pub(super) fn observations_of(
+        &self,
+        key: usize,
+        operation: &Operation,
+    ) -> impl Iterator<Item = ObservationId> {
         let known = self.clients.get(key).map(|client| client.observations.as_slice()).unwrap_or_default();
         known.iter().copied().filter(move |id| {
             self.observations.get(id).is_some_and(|known| known.operation.same_observation(operation))

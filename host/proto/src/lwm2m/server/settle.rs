@@ -9,6 +9,7 @@ use super::{End, Event, Failure, Request, Server};
 use crate::coap::endpoint::{self, ObservationId};
 use crate::coap::message::{Code, Message};
 use crate::coap::{Peer, option};
+use crate::lwm2m::operation::Operation;
 use crate::lwm2m::registration::Registration;
 use crate::time::Instant;
 
@@ -51,13 +52,16 @@ impl Server {
         let Unsettled { receipt, effect } = unsettled;
         match effect {
             Effect::Register { location, registration, held } => {
-                self.accept_register(now, location, registration);
+                let observed = self.accept_register(now, location, registration);
                 let answer = Message::response(Code::CREATED)
                     .with_option(option::LOCATION_PATH, b"rd".to_vec())
                     .with_option(option::LOCATION_PATH, location.to_string().into_bytes());
                 self.endpoint.respond(now, receipt, answer);
                 held.into_iter().for_each(|request| self.submit(now, request));
-                self.drive_location(now, location);
+                if let Some(key) = self.clients.at_location(location) {
+                    self.observe_again(now, key, observed);
+                    self.drive(now, key);
+                }
             }
             Effect::Update { location, registration } => {
                 let answer = match self.clients.at_location(location) {
@@ -91,6 +95,14 @@ impl Server {
         }
     }
 
+    pub(super) fn reject(&mut self, now: Instant, unsettled: Unsettled, format: bool) {
+        let Effect::Send { client } = unsettled.effect else { return self.accept(now, unsettled) };
+        self.counters.rejected_sends += 1;
+        let code = if format { Code::UNSUPPORTED_CONTENT_FORMAT } else { Code::BAD_REQUEST };
+        self.endpoint.respond(now, unsettled.receipt, Message::response(code));
+        self.drive(now, client);
+    }
+
     pub(super) fn refuse(&mut self, now: Instant, unsettled: Unsettled) {
         self.counters.refused += 1;
         self.endpoint.refuse(now, unsettled.receipt);
@@ -114,16 +126,32 @@ impl Server {
         }
     }
 
-    /// A registration stands. One of the same endpoint name that it replaces goes with its observations and open
-    /// requests; what waits for the client stays.
-    fn accept_register(&mut self, now: Instant, location: Location, registration: Arc<Registration>) {
+    /// A registration stands. One of the same endpoint name that it replaces goes with its observations, which are
+    /// returned, and open requests; what waits for the client stays.
+    fn accept_register(
+        &mut self,
+        now: Instant,
+        location: Location,
+        registration: Arc<Registration>,
+    ) -> Vec<(Operation, Arc<str>)> {
         self.registering.remove(&registration.endpoint);
+        let mut observed = Vec::new();
         if let Some(key) = self.clients.of_endpoint(&registration.endpoint) {
+            observed = self.observed_by(key);
             self.give_up(key);
         }
         let key = self.clients.enter(now, location, registration);
         self.hear(now, key);
         self.release(key);
+        observed
+    }
+
+    /// What a client has agreed to observe, and with which contexts.
+    fn observed_by(&self, key: usize) -> Vec<(Operation, Arc<str>)> {
+        let Some(client) = self.clients.get(key) else { return Vec::new() };
+        let known = client.observations.iter().filter_map(|id| self.observations.get(id));
+        let standing = known.filter(|observation| observation.stands);
+        standing.map(|it| (it.operation.clone(), Arc::clone(&it.context))).collect()
     }
 
     fn accept_update(&mut self, now: Instant, key: usize, registration: Arc<Registration>) {
@@ -135,6 +163,14 @@ impl Server {
         }
         self.hear(now, key);
         self.release(key);
+    }
+
+    /// The client has been given another lifetime. Wakaama does not tell it by an Update, but keeps to it.
+    pub(super) fn take_lifetime(&mut self, key: usize, lifetime: u32) {
+        let Some(client) = self.clients.get(key) else { return };
+        let registration = Registration { lifetime, ..Registration::clone(&client.registration) };
+        self.clients.replace(key, Arc::new(registration));
+        self.arm(key);
     }
 
     /// The client is at another address now.
@@ -176,7 +212,9 @@ impl Server {
 
     /// A client's time has come: has it been heard in its lifetime, and do requests wait for it too long?
     pub(super) fn look_after(&mut self, now: Instant, key: usize) {
-        while let Some(request) = self.clients.get_mut(key).and_then(|it| it.queue.take_expired(now)) {
+        while let Some(waiting) = self.clients.get_mut(key).and_then(|it| it.queue.take_expired(now)) {
+            let request = waiting.request;
+            self.queued_bytes -= request.operation.size();
             self.fail(key, request.asked(), Failure::Expired);
         }
         let Some(client) = self.clients.get(key) else { return };
@@ -223,8 +261,11 @@ impl Server {
     fn discard(&mut self, key: usize) -> Option<Arc<Registration>> {
         self.give_up(key);
         let client = self.clients.get_mut(key)?;
-        for request in client.queue.drain() {
-            self.fail(key, request.asked(), Failure::Ended);
+        for waiting in client.queue.drain() {
+            self.queued_bytes -= waiting.request.operation.size();
+            if !waiting.is_again {
+                self.fail(key, waiting.request.asked(), Failure::Ended);
+            }
         }
         Some(self.clients.remove(key)?.registration)
     }
@@ -241,7 +282,10 @@ impl Server {
         for id in exchanges {
             self.endpoint.abandon(id);
             if let Some(exchange) = self.exchanges.remove(&id) {
-                self.fail(key, exchange.asked, Failure::Ended);
+                self.queued_bytes -= exchange.bytes;
+                if !exchange.is_again {
+                    self.fail(key, exchange.asked, Failure::Ended);
+                }
             }
         }
     }

@@ -151,9 +151,50 @@ fn a_notification_of_which_the_rest_is_lost_is_counted() {
     let mut first = content(Kind::NonConfirmable, 600, token, Some(13)).with_payload(vec![1; 16]);
     first.set_block(option::BLOCK2, Block { number: 0, more: true, exponent: 0 });
     bench.receive(&first);
-    assert!(bench.wait(600).is_empty());
+    assert!(bench.endpoint.is_fetching(device()));
+    assert!(matches!(bench.wait(600)[..], [Event::FetchEnded { .. }]));
+    assert!(!bench.endpoint.is_fetching(device()));
     assert_eq!(bench.endpoint.counters().incomplete_notifications, 1);
     assert_eq!(bench.endpoint.occupancy(), Occupancy { observations: 1, ..Occupancy::default() });
+}
+
+/// The first of two blocks of a notification.
+fn half(mid: u16, token: Token, number: u32) -> Message {
+    let mut half = content(Kind::NonConfirmable, mid, token, Some(number)).with_payload(vec![1; 16]);
+    half.set_block(option::BLOCK2, Block { number: 0, more: true, exponent: 0 });
+    half
+}
+
+#[test]
+fn the_rest_of_a_notification_is_fetched_when_the_peer_has_answered_what_it_was_asked() {
+    // Anjay answers 5.03 to whatever comes before it has answered something else completely.
+    let (mut bench, token) = observing();
+    let asked = bench.ask(get(), None, None);
+    bench.receive(&half(600, token, 13));
+    bench.receive(&half(601, token, 14));
+    assert!(bench.sent.is_empty(), "{:?}", bench.sent);
+    assert_eq!(bench.endpoint.counters().incomplete_notifications, 1, "the older one is not worth fetching");
+    let events = bench.receive(&content(Kind::Acknowledgement, asked.mid(), asked.token(), None));
+    assert!(matches!(events[..], [Event::Response { .. }]));
+    let fetch = bench.only_sent();
+    assert_eq!(fetch.block2().map(|block| block.number), Some(1));
+    let mut rest = content(Kind::Acknowledgement, fetch.mid(), fetch.token(), None).with_payload(vec![2; 3]);
+    rest.set_block(option::BLOCK2, Block { number: 1, more: false, exponent: 0 });
+    let events = bench.receive(&rest);
+    let [Event::Notification { message, .. }] = &events[..] else { panic!("{events:?}") };
+    assert_eq!((message.observe(), message.payload().len()), (Some(14), 19));
+    bench.wait(600);
+    assert_eq!(bench.endpoint.occupancy(), Occupancy { observations: 1, ..Occupancy::default() });
+}
+
+#[test]
+fn a_request_that_is_acknowledged_keeps_no_notification_waiting() {
+    let (mut bench, token) = observing();
+    let asked = bench.ask(get(), None, None);
+    bench.receive(&half(600, token, 13));
+    assert!(bench.sent.is_empty());
+    bench.receive(&Message::new(Kind::Acknowledgement, Code::EMPTY, asked.mid()));
+    assert!(bench.only_sent().block2().is_some());
 }
 
 #[test]

@@ -6,6 +6,28 @@ fn post(mid: u16, payload: &[u8]) -> Message {
 }
 
 #[test]
+fn a_body_the_peer_wants_in_blocks_is_sent_in_blocks() {
+    // RFC 7959 section 2.9.3: it fits into one block of ours, but not of the peer's.
+    let mut bench = Bench::new();
+    let put = Message::request(Code::PUT).with_path_segment("3").with_payload(vec![7; 60]);
+    let asked = bench.ask(put, None, None);
+    assert_eq!(asked.block1(), None);
+    let mut refusal =
+        message(Kind::Acknowledgement, Code::REQUEST_ENTITY_TOO_LARGE, asked.mid(), asked.token());
+    refusal.set_block(option::BLOCK1, Block { number: 0, more: false, exponent: 1 });
+    assert!(bench.receive(&refusal).is_empty());
+    let first = bench.only_sent();
+    assert_eq!(first.block1(), Some(Block { number: 0, more: true, exponent: 1 }));
+    let mut on = message(Kind::Acknowledgement, Code::CONTINUE, first.mid(), first.token());
+    on.set_block(option::BLOCK1, Block { number: 0, more: true, exponent: 1 });
+    assert!(bench.receive(&on).is_empty());
+    let last = bench.only_sent();
+    assert_eq!((last.block1().map(|block| block.number), last.payload().len()), (Some(1), 28));
+    let done = message(Kind::Acknowledgement, Code::CHANGED, last.mid(), last.token());
+    assert!(matches!(bench.receive(&done)[..], [Event::Response { .. }]));
+}
+
+#[test]
 fn an_answer_is_piggybacked_and_replayed_for_duplicates() {
     let mut bench = Bench::new();
     let events = bench.receive(&post(1, b"a"));

@@ -1,4 +1,6 @@
 //! The objects of IPSO, which share their resources.
+//!
+//! Written by scripts/object-definitions.
 
 use super::{Head, Operations, Row, Version};
 use crate::lwm2m::value::Kind::{Boolean, Executable, Float, Integer, Opaque, Text, Time};
@@ -114,7 +116,7 @@ pub(super) const OBJECTS: &[(Head, &[u16], &[u16])] = &[
         &[5544], &[5501, 5518, 5750, 5850, 6042, 6049, 6050]),
 ];
 
-/// Resources, which have the same definition in each object; in ascending order of their ids.
+/// Resources, in ascending order of their ids.
 #[rustfmt::skip]
 pub(super) const RESOURCES: &[Row] = &[
     Row(5500, "Digital Input State", Operations::R, false, Some(Boolean), ""),

@@ -1,9 +1,11 @@
-//! The object definitions in the box.
+//! The object definitions in the box: the OMA's own objects and those of IPSO.
 //!
-//! The facts (ids, names, types, operations) are those of the public OMA registry as of February 2024, in the current
-//! version of each object. A script has turned its XML into the two tables; the tests compare them with the registry
-//! where it is at hand. To bring them up to date, change the lines that the test names.
+//! The facts (ids, names, types, operations, units) are those of the public OMA registry as of February 2024, in the current
+//! version of each object. `scripts/object-definitions` writes the tables from its XML; the tests compare them with the
+//! registry where it is at hand. [`earlier`] is kept by hand.
 
+mod core;
+mod earlier;
 mod ipso;
 mod oma;
 
@@ -14,7 +16,7 @@ use crate::lwm2m::value::Kind;
 
 /// All of them.
 pub(super) fn definitions() -> impl Iterator<Item = Definition> {
-    let oma = oma::OBJECTS.iter().map(|(head, rows)| {
+    let oma = core::OBJECTS.iter().chain(oma::OBJECTS).chain(earlier::OBJECTS).map(|(head, rows)| {
         head.definition(rows.iter().map(|&(mandatory, row)| row.resource(mandatory)).collect())
     });
     let ipso = ipso::OBJECTS.iter().map(|(head, mandatory, optional)| {
