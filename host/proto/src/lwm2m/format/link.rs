@@ -1,4 +1,10 @@
 //! Link-format (RFC 6690): what registrations list and what Discover answers.
+//!
+//! # Guarantees
+//! * What real clients write is read, as far as it can be meant in one way: white space, empty parts, attributes without
+//!   a value or with one that should be quoted. Separators within quotes separate nothing. What is wrong names the byte.
+//! * Attributes keep their order, and all of them are kept, known or not.
+//! * What is written reads as the same links. Targets and values without escapes are not copied on reading.
 
 use std::borrow::Cow;
 use std::fmt;

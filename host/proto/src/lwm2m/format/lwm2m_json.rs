@@ -2,6 +2,14 @@
 //! entries. SenML JSON took its place in 1.1.
 //!
 //! Numbers, texts and booleans are typed as in SenML JSON, with whose parser of JSON it is read.
+//!
+//! # Guarantees
+//! * Integers are exact up to 64 bits, and floats are the nearest to what is written.
+//! * A value that does not fit its definition stays text, and costs the others nothing. Without a definition the type is
+//!   that of the member: number, text, boolean or object link; bytes are not told from texts then.
+//! * Values of the defined types that are written read as the same samples, times included. (A text where bytes are
+//!   defined may not: both stand in `sv`.)
+//! * Texts without escapes are not copied on reading.
 
 use std::borrow::Cow;
 use std::fmt;

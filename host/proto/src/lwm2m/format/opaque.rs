@@ -1,4 +1,8 @@
 //! Opaque: the bytes of one resource (core 1.2.1 section 7.4.2).
+//!
+//! # Guarantees
+//! * Any payload is one value, that of the request path; reading never fails and copies nothing.
+//! * What is written is byte for byte what was read. Only bytes and texts are written: the format has no numbers.
 
 use std::borrow::Cow;
 

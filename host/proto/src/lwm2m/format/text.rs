@@ -1,4 +1,14 @@
 //! Plain text: the value of one resource (core 1.2.1 section 7.4.1 and appendix C).
+//!
+//! # Guarantees
+//! * Any payload is one value, that of the request path; reading never fails.
+//! * Each type has its own grammar, of the whole text: integers and times are decimal digits with or without a sign, up
+//!   to 64 bits and exact; floats are decimal and finite; booleans are `0`, `1`, `false`, `true`; object links are
+//!   `object:instance`; opaque is base64, padded or not. Any other text stays text, and bytes that are no UTF-8 stay
+//!   bytes.
+//! * A value of the defined type that is written reads as the same value. A float has as many digits as that needs, and no
+//!   exponent.
+//! * Texts are not copied on reading.
 
 use std::borrow::Cow;
 

@@ -1,5 +1,17 @@
 //! TLV (core 1.2.1 section 7.4.3).
 //!
+//! # Guarantees
+//! * The whole payload is entries, within one another as their types allow; what is cut off, left over or in a wrong
+//!   place is an error that names the byte. Nothing nests deeper than object instance, resource and resource instance.
+//! * Ids of one and two bytes and lengths of up to three are read in any width. On writing both are as short as can be.
+//! * Integers, signed and unsigned, are read in up to eight bytes, also in lengths that the standard does not have, and
+//!   exactly; they are written in the least of 1, 2, 4 and 8 bytes that holds them. Floats are read in 4 and 8 bytes,
+//!   and written in 4 where nothing is lost by it, else in 8.
+//! * The bytes say nothing of types. Without a definition, and where it does not fit, a value is its bytes.
+//! * Values of the defined types that are written read as the same samples, put together by object instance and
+//!   resource.
+//! * Values are not copied on reading.
+//!
 //! TLV names object instances, resources and resource instances, but no object, and a client may begin at any of these
 //! levels. What it leaves out comes from the request path; section "Paths" of `decode` says what happens where the
 //! two disagree.
