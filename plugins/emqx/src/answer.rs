@@ -235,3 +235,6 @@ const CONTENT: u8 = 0x45;
 const BAD_REQUEST: u8 = 0x80;
 const METHOD_NOT_ALLOWED: u8 = 0x85;
 const FIRMWARE_TOPIC: &str = "/v1/up/dm";
+
+#[cfg(test)]
+mod tests;

@@ -299,3 +299,6 @@ const SECRETS: [&str; 29] = [
     "sp_private_key",
     "token",
 ];
+
+#[cfg(test)]
+mod tests;
