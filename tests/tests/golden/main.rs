@@ -4,7 +4,7 @@
 //! The cases are in `spec/emqx-golden.json` of the folder `shared` beside the repository, or of the folder that
 //! `TIDEGATE_SHARED` names. What EMQX's own authors would call a defect is replayed, too, and must not happen.
 //! `TIDEGATE_GOLDEN=<part of a name>` replays only some. The table `tests/golden.md` is written by this test when
-//! `TIDEGATE_BLESS` is set, and otherwise compared.
+//! `TIDEGATE_BLESS` is set, and otherwise compared. `TIDEGATE_SEED=<number>` makes other variations and other commands.
 
 mod bench;
 mod case;
@@ -13,8 +13,10 @@ mod defects;
 mod deviations;
 mod device;
 mod notation;
+mod random;
 mod replay;
 mod rest;
+mod rules;
 mod table;
 mod tlv;
 mod told;
@@ -28,10 +30,11 @@ use anyhow::{Context, Result, anyhow, bail};
 use bench::Bench;
 use case::Case;
 use deviations::{Deviation, Way};
+use random::Random;
 use replay::Replay;
 use table::Tally;
 use tidegate_tests::{Application, Broker, Mosquitto, MqttVersion, Peer, Setup, report, skipped};
-use variations::{Random, Variation};
+use variations::Variation;
 
 #[test]
 fn the_gateway_follows_the_recorded_cases() -> Result<()> {
@@ -67,12 +70,32 @@ fn variations_of_the_recorded_commands_are_followed() -> Result<()> {
     let suitable = cases.iter().filter(|case| variations::is_suitable(case) && case.name.contains(&only));
     // What deviates as recorded would in every variation.
     let suitable: Vec<_> = suitable.filter(|case| deviations::of(&case.name).is_none()).collect();
-    let mut random = Random::new(SEED);
+    let mut random = Random::new(seed()?);
     let varied = (0..VARIATIONS).zip(suitable.iter().cycle());
     let varied: Result<Vec<_>> =
         varied.map(|(number, case)| Variation::next(&mut random).apply(case, number)).collect();
+    if suitable.is_empty() { Ok(()) } else { all_follow(varied?) }
+}
+
+#[test]
+fn commands_that_nobody_recorded_follow_the_rules() -> Result<()> {
+    let Some(cases) = cases()? else { return Ok(()) };
+    let template = cases.iter().find(|case| case.name == TEMPLATE).context(TEMPLATE)?;
+    let config = template.given.config.as_ref().context("a configuration")?;
+    let mut random = Random::new(seed()?);
+    all_follow((0..SEQUENCES).map(|number| rules::case(number, config, &mut random)).collect())
+}
+
+/// Always the same, or what `TIDEGATE_SEED` says.
+fn seed() -> Result<u64> {
+    std::env::var("TIDEGATE_SEED").map_or(Ok(SEED), |seed| seed.parse().context("TIDEGATE_SEED"))
+}
+
+/// Replay cases of the test's own.
+fn all_follow(cases: Vec<Case>) -> Result<()> {
     let wrong = Mutex::new(Vec::new());
-    in_parallel(groups(varied?), |(setup, cases)| {
+    let number = cases.len();
+    in_parallel(groups(cases), |(setup, cases)| {
         replay(&setup, &cases, |case, outcome| {
             if let Err(error) = outcome {
                 let mut wrong = wrong.lock().unwrap_or_else(PoisonError::into_inner);
@@ -81,10 +104,10 @@ fn variations_of_the_recorded_commands_are_followed() -> Result<()> {
         })
     })?;
     let wrong = wrong.into_inner().unwrap_or_else(PoisonError::into_inner);
-    if suitable.is_empty() || wrong.is_empty() {
-        return Ok(());
+    match wrong.len() {
+        0 => Ok(()),
+        failed => bail!("{failed} of {number} went wrong:\n{}", wrong.join("\n")),
     }
-    bail!("{} of {VARIATIONS} variations went wrong:\n{}", wrong.len(), wrong.join("\n"))
 }
 
 /// All cases of the file, those of the REST interface without HTTP, and those that only the text tells; none, which is
@@ -187,6 +210,9 @@ const TEMPLATE: &str = "lookup";
 /// How many variations there are, and what they begin with.
 const VARIATIONS: usize = 500;
 const SEED: u64 = 5783;
+
+/// How many sequences of commands there are besides.
+const SEQUENCES: usize = 40;
 
 /// How many groups are worked on at a time, and how many cases one of them has at most.
 const WORKERS: usize = 4;

@@ -60,7 +60,12 @@ impl<'a, 'b> Replay<'a, 'b> {
             let expected = case.expect.steps.get(index).unwrap_or(&nothing);
             let device = step.peer.clone().unwrap_or_else(|| "A".to_owned());
             let outcome = self.perform(&device, step).and_then(|()| self.check(index, &device, expected));
-            outcome.with_context(|| format!("step {}", index + 1))?;
+            let given = step
+                .mqtt_command
+                .as_ref()
+                .or_else(|| case.given.steps[index.saturating_sub(1)].mqtt_command.as_ref());
+            let given = given.map(|command| String::from_utf8_lossy(&command.bytes()).into_owned());
+            outcome.with_context(|| format!("step {} {}", index + 1, given.unwrap_or_default()))?;
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ use tidegate_tests::option_values;
 
 use crate::case::{Answer, Case, Command, Outcome, Publication, Step, bytes};
 use crate::notation;
+use crate::random::Random;
 use crate::rest::ENDPOINT;
 
 /// What is different.
@@ -71,8 +72,8 @@ impl Variation {
             _ => Delivery::Piggybacked,
         };
         Self {
-            endpoint: random.of(&ENDPOINTS),
-            topics: random.of(&TOPICS),
+            endpoint: *random.of(&ENDPOINTS),
+            topics: *random.of(&TOPICS),
             token,
             id,
             extra: random.below(2) == 0,
@@ -261,28 +262,6 @@ fn extra() -> Json {
         "Ünïcode": { "nested": [1, 2.5, "x", false, {}] },
         "is_auto": true,
     })
-}
-
-/// Numbers that look random and are the same every time (SplitMix64, Steele and others 2014).
-#[derive(Debug)]
-pub(crate) struct Random(u64);
-
-impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    /// From 0 to below `end`.
-    pub(crate) fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ mixed >> 31) % end
-    }
-
-    fn of<T: Copy>(&mut self, choice: &'static [T]) -> T {
-        choice[usize::try_from(self.below(choice.len() as u64)).unwrap_or(0)]
-    }
 }
 
 const NAMES: [&str; 5] = ["command", "response", "notify", "register", "update"];
