@@ -200,6 +200,10 @@ fn instances_are_created_in_a_leshan_device_and_deleted() -> Result<()> {
     stage.done("delete", &json!({ "path": "/3442/7" }), "2.02")?;
     stage.done("read", &json!({ "path": "/3442/7" }), "4.04")?;
     stage.done("delete", &json!({ "path": "/3442/7" }), "4.04")?;
+
+    // Without content the device chooses the id, which the update tells.
+    stage.done("create", &json!({ "basePath": "/3442", "content": [] }), "2.01")?;
+    ensure!(stage.read("/3442/1/110")? == json!([item("/3442/1/110", "initial value")]));
     Ok(())
 }
 
