@@ -19,6 +19,7 @@ import sys
 import aiocoap
 import aiocoap.resource
 from aiocoap.numbers import ContentFormat
+from aiocoap.optiontypes import BlockOption
 
 LINKS = '</>;rt="oma.lwm2m";ct=110,</1/0>,</3/0>,</3303/0>,' + ",".join(f"</31024/{n}>" for n in range(10))
 BLOCK_SIZE_EXPONENT = 1  # 2 ** (1 + 4) bytes
@@ -150,11 +151,13 @@ class Choosy(Sink):
 
     async def render_put(self, request):
         block = request.opt.block1
-        if block is None:
-            return self.take(request.payload)
         self.seen += 1
+        # What comes without a block option is like one large block.
+        refusal = self.refuse(self, block or BlockOption.BlockwiseTuple(0, False, 6))
+        if block is None:
+            say(f"given {self.path} whole")
+            return refusal or self.take(request.payload)
         say(f"given {self.path} block {block.block_number} of {block.size}")
-        refusal = self.refuse(self, block)
         if refusal is not None and not refusal.code.is_successful():
             return refusal
         offset = block.block_number * block.size

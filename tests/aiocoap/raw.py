@@ -112,6 +112,15 @@ class Device:
         self.notify("con", notification)
         self.piggybacked(request, answer)
 
+    def wary(self, request, answer):
+        """Only when the request is repeated with the Echo option (RFC 9175)."""
+        if request.opt.echo is None:
+            self.manner = "wary"
+            answer = aiocoap.Message(code=Code.UNAUTHORIZED, token=request.token, echo=b"fresh")
+        else:
+            say(f"echoed {request.opt.echo.decode()}")
+        self.piggybacked(request, answer)
+
     def reset(self, request, answer):
         """Not at all."""
         self.send(aiocoap.Message(mtype=RST, code=Code.EMPTY, mid=request.mid))
@@ -153,6 +162,7 @@ MANNERS = {
         Device.twice,
         Device.mistaken,
         Device.overtaken,
+        Device.wary,
         Device.reset,
     )
 }

@@ -152,6 +152,18 @@ fn a_write_is_done_in_the_smaller_blocks_that_the_device_wants() -> Result<()> {
 
 #[test]
 #[ignore = "needs aiocoap: make interop"]
+fn a_write_that_was_sent_whole_is_repeated_in_the_blocks_that_the_device_wants() -> Result<()> {
+    let Some(stage) = Stage::set("device.py")? else { return Ok(()) };
+    stage.device.said(&["registered"])?;
+    ensure!(stage.write("/31024/1/2", 500)? == "2.04");
+    stage.device.said(&["written /31024/1/2 500 whole"])?;
+    stage.said_just(&["given /31024/1/2 whole"], 1)?;
+    stage.device.said(&["given /31024/1/2 block 7 of 64"])?;
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs aiocoap: make interop"]
 fn a_write_that_is_too_large_for_the_device_is_told_as_refused() -> Result<()> {
     let Some(stage) = Stage::set("device.py")? else { return Ok(()) };
     stage.device.said(&["registered"])?;

@@ -79,3 +79,14 @@ fn a_request_that_is_reset_is_told_and_holds_up_nothing() -> Result<()> {
     ensure!(stage.read("/3303/0/5700")? == json!(20.5));
     Ok(())
 }
+
+#[test]
+#[ignore = "needs aiocoap: make interop"]
+fn a_request_is_repeated_with_the_echo_that_the_device_wants() -> Result<()> {
+    let Some(mut stage) = Stage::set("raw.py")? else { return Ok(()) };
+    stage.device.said(&["registered"])?;
+    stage.answering("wary")?;
+    ensure!(stage.read("/3303/0/5700")? == json!(20.5));
+    stage.device.said(&["echoed fresh"])?;
+    stage.none_left("read")
+}

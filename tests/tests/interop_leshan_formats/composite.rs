@@ -35,7 +35,7 @@ fn a_leshan_device_is_written_by_composites_in_each_format() -> Result<()> {
         let body = match stage.encoded(format, Path::root(), &written) {
             Ok(body) => body,
             Err(error) => {
-                matrix.refused(Path::root(), format, &error);
+                matrix.fail(Path::root(), format, &error);
                 continue;
             }
         };

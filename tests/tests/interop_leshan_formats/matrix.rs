@@ -1,7 +1,6 @@
 //! What is tried in every format.
 
 use anyhow::{Result, ensure};
-use tidegate_proto::lwm2m::format::{self, CBOR, SENML_CBOR};
 use tidegate_proto::lwm2m::path::Path;
 use tidegate_tests::report;
 
@@ -11,34 +10,23 @@ use crate::value::Values;
 pub(crate) struct Matrix {
     operation: &'static str,
     right: usize,
-    awaited: usize,
     wrong: Vec<String>,
 }
 
 impl Matrix {
     pub(crate) fn new(operation: &'static str) -> Self {
-        Self { operation, right: 0, awaited: 0, wrong: Vec::new() }
+        Self { operation, right: 0, wrong: Vec::new() }
     }
 
     pub(crate) fn check(&mut self, path: Path, format: u16, got: Result<Values>, expected: &Values) {
         match got {
-            Ok(_) if AWAITED.contains(&format) => self.fail(path, format, &"it is no longer awaited"),
             Ok(got) if got == *expected => self.right += 1,
             Ok(got) => {
                 let not_expected: Vec<_> = got.iter().filter(|value| !expected.contains(value)).collect();
                 let missing: Vec<_> = expected.iter().filter(|value| !got.contains(value)).collect();
                 self.fail(path, format, &format!("got {not_expected:?} instead of {missing:?}"));
             }
-            Err(error) => self.refused(path, format, &error),
-        }
-    }
-
-    pub(crate) fn refused(&mut self, path: Path, format: u16, error: &anyhow::Error) {
-        let unsupported = format::Error::Unsupported { format };
-        if AWAITED.contains(&format) && error.downcast_ref() == Some(&unsupported) {
-            self.awaited += 1;
-        } else {
-            self.fail(path, format, error);
+            Err(error) => self.fail(path, format, &error),
         }
     }
 
@@ -47,11 +35,8 @@ impl Matrix {
     }
 
     pub(crate) fn finish(self) -> Result<()> {
-        report(&format!("{}: {} right, {} in a format to come", self.operation, self.right, self.awaited));
+        report(&format!("{}: {} right", self.operation, self.right));
         ensure!(self.wrong.is_empty(), "{}:\n{}", self.operation, self.wrong.join("\n"));
         Ok(())
     }
 }
-
-/// Formats that the gateway is to have and has not yet.
-pub(crate) const AWAITED: &[u16] = &[CBOR, SENML_CBOR];
