@@ -208,10 +208,10 @@ impl Shared {
             }
             GET => tree.read(request, &path),
             PUT if request.get_option(CoapOption::UriQuery).is_some() => tree.attribute(request, &path),
-            PUT => tree.write(request, &path),
+            PUT => tree.write(request, &path, "2.04"),
             POST => match path.split('/').count() - 1 {
-                1 => tree.take(request, &path, "2.01"),
-                2 => tree.take(request, &path, "2.04"),
+                1 => tree.write(request, &path, "2.01"),
+                2 => tree.write(request, &path, "2.04"),
                 // Execute.
                 _ => peer::acknowledgement(request, "2.04"),
             },
@@ -275,32 +275,18 @@ impl Tree {
         answer
     }
 
-    fn write(&mut self, request: &Packet, path: &str) -> Packet {
-        let Some(resource) = content::resource_path(path) else {
-            return peer::acknowledgement(request, "2.04");
+    /// A Write, a partial update of an instance, or the creation of one.
+    fn write(&mut self, request: &Packet, path: &str, done: &str) -> Packet {
+        let like = |[object, instance, resource]: Path| {
+            let same = self.resources.iter().filter(|(known, _)| (known[0], known[2]) == (object, resource));
+            same.min_by_key(|(known, _)| known[1] != instance).map(|(_, value)| value.clone())
         };
-        match content::written(request, self.resources.get(&resource)) {
-            Some(value) => {
-                self.resources.insert(resource, value);
-                peer::acknowledgement(request, "2.04")
-            }
-            None => peer::acknowledgement(request, "4.15"),
-        }
-    }
-
-    /// A partial update of an instance, or the creation of one.
-    fn take(&mut self, request: &Packet, path: &str, done: &str) -> Packet {
-        let like = |[object, _, resource]: Path| {
-            let mut same =
-                self.resources.iter().filter(|(known, _)| (known[0], known[2]) == (object, resource));
-            same.next().map(|(_, value)| value.clone())
-        };
-        match content::taken(request, path, like) {
+        match content::written(request, path, like) {
             Some(resources) => {
                 self.resources.extend(resources);
                 peer::acknowledgement(request, done)
             }
-            None => peer::acknowledgement(request, "4.00"),
+            None => peer::acknowledgement(request, "4.15"),
         }
     }
 

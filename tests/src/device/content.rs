@@ -55,41 +55,27 @@ pub(super) fn put(packet: &mut Packet, format: Format, path: &str, resources: &[
     };
 }
 
-/// The value that a Write of one resource carries, of the type the resource has.
-pub(super) fn written(request: &Packet, before: Option<&Value>) -> Option<Value> {
-    match Format::from_number(peer::option_uint(request, CoapOption::ContentFormat)?)? {
-        Format::Text => Value::from_text(std::str::from_utf8(&request.payload).ok()?, before),
-        Format::Tlv => Value::from_bytes(records(&request.payload)?.first()?.value, before),
-        Format::SenmlJson => senml_value(&request.payload, before),
-    }
-}
-
-/// The single resources of a request in TLV for an instance, or for an object; of the types that `like` knows.
-pub(super) fn taken(
+/// The resources with one value that a Write or Create carries, in any of the formats; of the types that `like` knows.
+pub(super) fn written(
     request: &Packet,
     path: &str,
     like: impl Fn(Path) -> Option<Value>,
 ) -> Option<Vec<(Path, Value)>> {
-    if Format::from_number(peer::option_uint(request, CoapOption::ContentFormat)?)? != Format::Tlv {
-        return None;
-    }
     let levels: Vec<u16> = path.split('/').skip(1).map(str::parse).collect::<Result<_, _>>().ok()?;
-    let mut taken = Vec::new();
-    let instances = match levels[..] {
-        [object, instance] => vec![(object, instance, &request.payload[..])],
-        [object] => {
-            let instances = records(&request.payload)?.into_iter();
-            instances.map(|record| (object, record.id, record.value)).collect()
+    match Format::from_number(peer::option_uint(request, CoapOption::ContentFormat)?)? {
+        Format::Text => {
+            let path = Path::try_from(levels).ok()?;
+            let text = std::str::from_utf8(&request.payload).ok()?;
+            Some(vec![(path, Value::from_text(text, like(path).as_ref())?)])
         }
-        _ => return None,
-    };
-    for (object, instance, resources) in instances {
-        for record in records(resources)?.into_iter().filter(|record| record.kind == RESOURCE) {
-            let path = [object, instance, record.id];
-            taken.push((path, Value::from_bytes(record.value, like(path).as_ref())?));
+        Format::Tlv => {
+            let resources = tlv_resources(&request.payload, &levels)?.into_iter();
+            resources
+                .map(|(path, bytes)| Some((path, Value::from_bytes(bytes, like(path).as_ref())?)))
+                .collect()
         }
+        Format::SenmlJson => senml_resources(&request.payload, like),
     }
-    Some(taken)
 }
 
 /// `/3/0/1` as numbers, if it names a resource.
@@ -130,7 +116,10 @@ impl Value {
                 Self::Integer(bytes.iter().fold(0, |value, byte| value << 8 | i64::from(*byte)))
             }
             Some(Self::Boolean(_)) => Self::Boolean(bytes.first() == Some(&1)),
-            Some(Self::Float(_)) => Self::Float(f64::from_be_bytes(bytes.try_into().ok()?)),
+            Some(Self::Float(_)) => Self::Float(match bytes.try_into() {
+                Ok(bytes) => f64::from_be_bytes(bytes),
+                Err(_) => f32::from_be_bytes(bytes.try_into().ok()?).into(),
+            }),
             Some(Self::Text(_)) | None => Self::Text(String::from_utf8(bytes.to_vec()).ok()?),
         })
     }
@@ -141,6 +130,21 @@ impl Value {
             Self::Integer(value) => shortest(*value),
             Self::Float(value) => value.to_be_bytes().to_vec(),
             Self::Boolean(value) => vec![u8::from(*value)],
+        }
+    }
+
+    /// The value of a SenML record, for a resource that had the value `before`.
+    fn from_senml(record: &Map<String, Json>, before: Option<&Self>) -> Option<Self> {
+        let integer = || record.get("v")?.as_i64().map(Self::Integer);
+        let float = || record.get("v")?.as_f64().map(Self::Float);
+        let text = || Some(Self::Text(record.get("vs")?.as_str()?.to_owned()));
+        let boolean = || record.get("vb")?.as_bool().map(Self::Boolean);
+        match before {
+            Some(Self::Integer(_)) => integer(),
+            Some(Self::Float(_)) => float(),
+            Some(Self::Text(_)) => text(),
+            Some(Self::Boolean(_)) => boolean(),
+            None => integer().or_else(float).or_else(text).or_else(boolean),
         }
     }
 
@@ -202,6 +206,23 @@ fn record(kind: u8, id: u16, value: &[u8]) -> Vec<u8> {
     [vec![head], bytes, value.to_vec()].concat()
 }
 
+/// The resources with one value in the content of an object, an instance or a resource.
+fn tlv_resources<'a>(payload: &'a [u8], levels: &[u16]) -> Option<Vec<(Path, &'a [u8])>> {
+    let below = |object, instance, bytes| {
+        let resources = records(bytes)?.into_iter().filter(|record| record.kind == RESOURCE);
+        Some(resources.map(|record| ([object, instance, record.id], record.value)).collect::<Vec<_>>())
+    };
+    match *levels {
+        [object] => {
+            let instances: Option<Vec<_>> =
+                records(payload)?.into_iter().map(|record| below(object, record.id, record.value)).collect();
+            Some(instances?.concat())
+        }
+        [object, instance, ..] => below(object, instance, payload),
+        [] => None,
+    }
+}
+
 /// What a TLV record says.
 #[derive(Debug, PartialEq, Eq)]
 struct Record<'a> {
@@ -231,17 +252,19 @@ fn records(mut bytes: &[u8]) -> Option<Vec<Record<'_>>> {
 /// The type bits of a record that is a resource with one value.
 const RESOURCE: u8 = 0b1100_0000;
 
-/// The value of the only record.
-fn senml_value(payload: &[u8], before: Option<&Value>) -> Option<Value> {
+fn senml_resources(payload: &[u8], like: impl Fn(Path) -> Option<Value>) -> Option<Vec<(Path, Value)>> {
     let records: Vec<Map<String, Json>> = serde_json::from_slice(payload).ok()?;
-    let [record] = records.as_slice() else { return None };
-    let number = record.get("v");
-    match before {
-        Some(Value::Integer(_)) => number?.as_i64().map(Value::Integer),
-        Some(Value::Float(_)) => number?.as_f64().map(Value::Float),
-        Some(Value::Boolean(_)) => record.get("vb")?.as_bool().map(Value::Boolean),
-        Some(Value::Text(_)) | None => Some(Value::Text(record.get("vs")?.as_str()?.to_owned())),
+    let mut base = String::new();
+    let mut resources = Vec::new();
+    for record in records {
+        if let Some(name) = record.get("bn") {
+            name.as_str()?.clone_into(&mut base);
+        }
+        let name = record.get("n").map_or(Some(""), Json::as_str)?;
+        let path = resource_path(&format!("{base}{name}"))?;
+        resources.push((path, Value::from_senml(&record, like(path).as_ref())?));
     }
+    Some(resources)
 }
 
 fn senml(path: &str, resources: &[(Path, Value)]) -> Json {
@@ -292,6 +315,19 @@ mod tests {
     }
 
     #[test]
+    fn a_pack_is_read() {
+        let pack = br#"[{"bn":"/3/0/","n":"9","v":5},{"n":"14","vs":"x"},{"bn":"/31024/10/3","v":5}]"#;
+        let like = |path: Path| (path[2] == 3).then_some(Value::Float(0.0));
+        let resources =
+            [([3, 0, 9], Value::Integer(5)), ([3, 0, 14], text("x")), ([31024, 10, 3], Value::Float(5.0))];
+        assert_eq!(senml_resources(pack, like), Some(resources.to_vec()));
+        // No resource, no value, and not what the resource is.
+        for wrong in [r#"{"n":"/3/0","v":5}"#, r#"{"n":"/3/0/9"}"#, r#"{"n":"/31024/10/3","vs":"x"}"#] {
+            assert_eq!(senml_resources(format!("[{wrong}]").as_bytes(), like), None, "{wrong}");
+        }
+    }
+
+    #[test]
     fn records_are_read_with_short_and_long_ids_and_lengths() {
         let record = |id, value| Record { kind: RESOURCE, id, value };
         assert_eq!(
@@ -303,14 +339,5 @@ mod tests {
             Some(vec![Record { kind: 0, id: 13, value: b"\xc1\x01\x05" }])
         );
         assert_eq!(records(b"\xc8\x03"), None);
-    }
-
-    #[test]
-    fn a_written_record_of_senml_is_read() {
-        let read = |payload: &[u8], before| senml_value(payload, Some(&before));
-        assert_eq!(read(br#"[{"bn":"/3/0/9","v":100}]"#, Value::Integer(0)), Some(Value::Integer(100)));
-        assert_eq!(read(br#"[{"bn":"/3/0/9","vs":"x"}]"#, text("")), Some(text("x")));
-        assert_eq!(read(br#"[{"bn":"/3/0/9","vs":"x"}]"#, Value::Integer(0)), None);
-        assert_eq!(read(b"[]", text("")), None);
     }
 }
