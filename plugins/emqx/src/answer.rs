@@ -41,13 +41,38 @@ pub(crate) fn sent(settings: &Settings, event: &Sent) -> Vec<Action> {
     vec![publish(&mountpoint, &settings.translators.notify, out)]
 }
 
-/// An empty acknowledgement is told, other steps are not.
+/// An empty acknowledgement is told, as in EMQX; other steps only to those who want to know.
 pub(crate) fn progressed(settings: &Settings, event: &Progressed) -> Result<Vec<Action>, Fault> {
-    if !matches!(event.stage, Stage::Acknowledged) {
-        return Ok(vec![]);
-    }
+    let stage = match event.stage {
+        Stage::Acknowledged => None,
+        _ if !settings.publish_progress => return Ok(vec![]),
+        Stage::Queued => Some(("queued", None)),
+        Stage::Transmitted => Some(("sent", None)),
+        Stage::Transferred(bytes) => Some(("transferred", Some(bytes))),
+    };
     let context = parse(settings, &event.context, &event.client.endpoint)?;
-    Ok(vec![publish(context.mountpoint, &settings.translators.response, context.own_data("ack"))])
+    let payload = match stage {
+        None => context.own_data("ack"),
+        Some((stage, bytes)) => context.answer("progress", None, |out| step(out, &context, stage, bytes)),
+    };
+    Ok(vec![publish(context.mountpoint, &settings.translators.response, payload)])
+}
+
+/// `data` of a step on the way to an answer; of a large body, how many of its bytes are over.
+fn step(out: &mut Vec<u8>, context: &Context<'_>, stage: &str, bytes: Option<(u64, u64)>) {
+    out.push(b'{');
+    if let Some((_, total)) = bytes {
+        out.extend_from_slice(format!("\"total\":{total},").as_bytes());
+    }
+    out.extend_from_slice(format!("\"stage\":\"{stage}\",\"reqPath\":").as_bytes());
+    match context.path {
+        Some(path) => json::string(out, path),
+        None => out.extend_from_slice(b"null"),
+    }
+    if let Some((done, _)) = bytes {
+        out.extend_from_slice(format!(",\"done\":{done}").as_bytes());
+    }
+    out.push(b'}');
 }
 
 /// A request that came to nothing.
@@ -64,7 +89,11 @@ pub(crate) fn failed(settings: &Settings, event: &Failed) -> Result<Vec<Action>,
         Failure::Expired | Failure::Unreachable | Failure::Ended if settings.is_strict() => {
             return Ok(vec![]);
         }
-        Failure::Expired | Failure::Unreachable | Failure::Ended => context.own_data("coap_timeout"),
+        Failure::Expired => {
+            context.own_data_and("coap_timeout", "it expired before the client could be asked")
+        }
+        Failure::Unreachable => context.own_data_and("coap_timeout", "the client cannot be reached"),
+        Failure::Ended => context.own_data_and("coap_timeout", "the registration ended first"),
         // In EMQX nobody subscribes for a client that is not there.
         Failure::UnknownClient if settings.is_strict() => return Ok(vec![]),
         Failure::UnknownClient => {

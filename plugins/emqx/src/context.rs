@@ -9,6 +9,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::json;
+
 /// What a command was, as its answers need it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
@@ -194,6 +196,17 @@ impl<'a> Context<'a> {
     /// The command's own `data`, for what is not a final answer.
     pub(crate) fn own_data(&self, message_type: &str) -> Vec<u8> {
         self.answer(message_type, None, |out| out.extend_from_slice(self.data.as_bytes()))
+    }
+
+    /// As [`Self::own_data`], and why it came to that.
+    pub(crate) fn own_data_and(&self, message_type: &str, reason: &str) -> Vec<u8> {
+        self.answer(message_type, None, |out| {
+            out.extend_from_slice(b"{\"reason\":");
+            json::string(out, reason);
+            let members = self.data.strip_prefix('{').unwrap_or("}");
+            out.extend_from_slice(if members == "}" { b"" } else { b"," });
+            out.extend_from_slice(members.as_bytes());
+        })
     }
 }
 

@@ -288,6 +288,20 @@ fn what_is_no_final_answer_has_the_command_s_own_data() {
     for stage in [Stage::Queued, Stage::Transmitted, Stage::Transferred((1, 2))] {
         assert_eq!(progress(stage), None);
     }
+    let mut curious = settings("fixed");
+    curious.publish_progress = true;
+    let step = |stage| {
+        let (operation, path) = (OperationName::Read, Path::new(&[]));
+        let context = context("read", "/3");
+        let event = Progressed { client: client(), operation, path, context, stage, received: 0 };
+        let told = published(progressed(&curious, &event).unwrap()).unwrap().1;
+        assert_eq!((&told["msgType"], &told["reqID"]), (&json!("progress"), &json!(7)));
+        told["data"].clone()
+    };
+    assert_eq!(step(Stage::Queued), json!({ "stage": "queued", "reqPath": "/3" }));
+    assert_eq!(step(Stage::Transmitted), json!({ "stage": "sent", "reqPath": "/3" }));
+    let over = json!({ "total": 2, "stage": "transferred", "reqPath": "/3", "done": 1 });
+    assert_eq!(step(Stage::Transferred((1, 2))), over);
     let fail = |mode, failure| {
         let (operation, path) = (OperationName::Read, Path::new(&[]));
         let event = Failed {
@@ -306,7 +320,10 @@ fn what_is_no_final_answer_has_the_command_s_own_data() {
     }
     for failure in [Failure::Expired, Failure::Unreachable, Failure::Ended] {
         assert_eq!(fail("strict", failure.clone()), None);
-        assert_eq!(fail("fixed", failure), expected("coap_timeout"));
+        let (topic, told) = fail("fixed", failure).unwrap();
+        assert_eq!((topic.as_str(), &told["msgType"]), ("m/dev1/r", &json!("coap_timeout")));
+        assert_eq!(told["data"]["path"], "/own");
+        assert!(told["data"]["reason"].is_string(), "{told}");
     }
     assert_eq!(fail("strict", Failure::UnknownClient), None);
     let data = |mode, failure| fail(mode, failure).unwrap().1["data"].clone();

@@ -20,6 +20,8 @@ pub struct Settings {
     pub(crate) publish_every_update: bool,
     /// Whether the end of a registration is published.
     pub(crate) publish_deregister: bool,
+    /// Whether the steps of a command before its answer are published.
+    pub(crate) publish_progress: bool,
     /// How closely EMQX is followed.
     pub compatibility: Compatibility,
     pub(crate) translators: Topics,
@@ -82,6 +84,7 @@ impl Settings {
         let publish_every_update = publish_every_update(&mut root);
         let publish_deregister =
             root.flag("publish_deregister").unwrap_or(compatibility == Compatibility::Fixed);
+        let publish_progress = root.flag("publish_progress").unwrap_or(false);
         let mut of = root.below("translators");
         let translators = Topics {
             command: topic(&mut of, "command", "dn/#"),
@@ -97,6 +100,7 @@ impl Settings {
             known_objects,
             publish_every_update,
             publish_deregister,
+            publish_progress,
             compatibility,
             translators,
         };
