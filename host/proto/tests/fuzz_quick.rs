@@ -6,13 +6,15 @@
 mod coap_endpoint_body;
 #[path = "../fuzz/lwm2m_formats_body.rs"]
 mod lwm2m_formats_body;
+#[path = "../fuzz/lwm2m_json_body.rs"]
+mod lwm2m_json_body;
 mod sim;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use coap_endpoint_body::run;
-use lwm2m_formats_body::{FORMATS, run as run_format};
+use lwm2m_formats_body::FORMATS;
 use sim::Seeded;
 
 fn files(directory: &str) -> Vec<PathBuf> {
@@ -26,9 +28,17 @@ fn corpus(target: &str) -> Vec<Vec<u8>> {
     files(&format!("corpus/{target}")).iter().map(|file| fs::read(file).unwrap()).collect()
 }
 
-/// The targets of `lwm2m_formats_body`.
+/// The targets of `lwm2m_formats_body` and `lwm2m_json_body`.
 fn format_targets() -> impl Iterator<Item = &'static str> {
-    FORMATS.iter().map(|(target, _)| *target).chain(["definition", "link"])
+    FORMATS.iter().map(|(target, _)| *target).chain(["definition", "link", "lwm2m_json"])
+}
+
+/// Panics if a promise of the target does not hold for the input; whether it could be read.
+fn run_format(target: &str, input: &[u8]) -> bool {
+    match target {
+        "lwm2m_json" => lwm2m_json_body::run(input),
+        _ => lwm2m_formats_body::run(target, input),
+    }
 }
 
 /// One input of a corpus, or two of them in a row, with some bytes changed.

@@ -18,8 +18,8 @@
 //! The rule for values: samples are in document order, one for each leaf value. A value is typed by the definition
 //! of its resource. One that does not fit its definition, or that has no definition in a format that does not
 //! describe itself, stays as it is on the wire: [`Value::Text`] from a text format, [`Value::Opaque`] from a binary
-//! one; but what is text in CBOR stays text. [`Sample::kind`] says what the definition wanted. So nothing is lost for want of a definition, and one odd
-//! value does not cost the others.
+//! one; but what is text in CBOR stays text. [`Sample::kind`] says what the definition wanted. So nothing is lost for
+//! want of a definition, and one odd value does not cost the others.
 
 pub mod cbor;
 mod date;
