@@ -1,5 +1,7 @@
 //! Commands for clients that sleep: what becomes of them is told, step by step.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value as Json, json};
 use tidegate_tests::{
@@ -12,7 +14,7 @@ fn a_command_for_a_sleeper_is_told_queued_sent_and_answered() -> Result<()> {
     let scene = Scene::set()?;
     scene.ask(1, None)?;
     ensure!(scene.progress()? == json!({ "reqPath": "/3/0/0", "stage": "queued" }));
-    ensure!(scene.device.receive_within(std::time::Duration::from_millis(1))?.is_none());
+    ensure!(scene.device.receive_within(AWAKE)?.is_none());
     ensure!(code_text(&scene.device.ask(&request("0.02", 2, b"u", &scene.location, &[]))?) == "2.04");
     ensure!(scene.progress()? == json!({ "reqPath": "/3/0/0", "stage": "sent" }));
     let asked = scene.device.asked("the command")?;
@@ -55,7 +57,7 @@ impl Scene {
     fn set() -> Result<Self> {
         let broker = Mosquitto::start()?;
         let mut setup = Setup::new(Broker::On(broker.port()), "fixed");
-        setup.registration = json!({ "awake-window": "1ms" });
+        setup.registration = json!({ "awake-window": format!("{}ms", AWAKE.as_millis()) });
         setup.settings["auto_observe"] = json!(false);
         setup.settings["publish_progress"] = json!(true);
         let gateway = Gateway::start(&setup)?;
@@ -68,6 +70,8 @@ impl Scene {
         let path = option_values(&answer, coap_lite::CoapOption::LocationPath);
         let location = String::from_utf8(path.join(&b'/'))?;
         application.of_type("register")?;
+        // Nothing is asked of it, and it falls asleep meanwhile.
+        ensure!(device.receive_within(20 * AWAKE)?.is_none());
         Ok(Self { _broker: broker, _gateway: gateway, application, device, location })
     }
 
@@ -80,3 +84,6 @@ impl Scene {
         Ok(self.application.of_type("progress")?["data"].clone())
     }
 }
+
+/// How long the client can be reached after it spoke.
+const AWAKE: Duration = Duration::from_millis(1);
