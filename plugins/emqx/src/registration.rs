@@ -15,7 +15,7 @@ pub(crate) fn registered(settings: &Settings, event: &Registered) -> Vec<Action>
     let mountpoint = settings.mountpoint.render(&event.client, &event.registration);
     // From the same address it is an update to EMQX, and subject to its condition; from another it begins anew.
     let previous = event.previous.as_ref().filter(|previous| previous.peer == event.registration.peer);
-    let merged = Merged::of(&event.registration, previous);
+    let merged = Merged::of(settings, &event.registration, previous);
     let mut actions = Vec::new();
     if previous.is_none() || settings.publish_every_update || !event.registration.links.is_empty() {
         let payload = merged.render(settings, "register", endpoint);
@@ -37,7 +37,7 @@ pub(crate) fn updated(settings: &Settings, event: &Updated) -> Vec<Action> {
     }
     let endpoint = &event.client.endpoint;
     let mountpoint = settings.mountpoint.render(&event.client, &event.registration);
-    let payload = Merged::of(&event.registration, None).render(settings, "update", endpoint);
+    let payload = Merged::of(settings, &event.registration, None).render(settings, "update", endpoint);
     vec![publish(&mountpoint, &settings.translators.update, payload)]
 }
 
@@ -105,12 +105,14 @@ struct Merged<'a> {
 }
 
 impl<'a> Merged<'a> {
-    fn of(registration: &'a Registration, previous: Option<&'a Registration>) -> Self {
+    fn of(settings: &Settings, registration: &'a Registration, previous: Option<&'a Registration>) -> Self {
+        // EMQX takes an item only if it has exactly one `=`. The endpoint name is told whatever it holds: the gateway has
+        // taken it.
+        let is_told = |name: &str, value: &str| name == "ep" || !settings.is_strict() || !value.contains('=');
         let mut parameters: Vec<(&str, &str)> = Vec::new();
         for of in previous.into_iter().chain([registration]) {
             for (name, value) in &of.parameters {
-                // EMQX takes an item only if it has exactly one `=`.
-                let Some(value) = value.as_deref().filter(|value| !value.contains('=')) else { continue };
+                let Some(value) = value.as_deref().filter(|value| is_told(name, value)) else { continue };
                 parameters.retain(|(other, _)| other != name);
                 if !SECRETS.contains(&name.as_str()) {
                     parameters.push((name, value));

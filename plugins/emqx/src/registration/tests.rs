@@ -97,6 +97,14 @@ fn a_register_tells_every_parameter_that_emqx_takes() {
 }
 
 #[test]
+fn a_value_with_an_equals_sign_is_told_in_fixed_and_an_endpoint_name_with_one_always() {
+    let queries = ["ep=os:a=b", "x=a=b"];
+    let fixed = settings(&json!({}));
+    assert_eq!(data(&fixed, registration(&queries, "")), json!({ "ep": "os:a=b", "lt": 300, "x": "a=b" }));
+    assert_eq!(data(&strict(), registration(&queries, "")), json!({ "ep": "os:a=b", "lt": 300 }));
+}
+
+#[test]
 fn links_are_told_by_emqx_s_rules() {
     for (links, objects, alternate_path) in [
         ("</1/0>;ver=1.1;ct=\"1\", </3/0>", json!(["/1/0", "/3/0"]), "/"),
