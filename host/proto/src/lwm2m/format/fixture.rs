@@ -1,6 +1,7 @@
 //! An object with a resource of each type, and values for it; for the tests of the codecs.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use proptest::prelude::*;
 
@@ -8,7 +9,7 @@ use super::Definitions;
 use crate::lwm2m::path::Path;
 use crate::lwm2m::value::{Kind, ObjectLink, Sample, Value};
 
-/// Object 3 is that of OMA, as far as it is needed; object 9 has a resource of each type.
+/// Objects 3, 65, 66 and 72 are those of examples, as far as they are needed; object 9 has a resource of each type.
 pub(super) struct Device;
 
 impl Definitions for Device {
@@ -17,6 +18,8 @@ impl Definitions for Device {
             (3, 0..=3 | 14..=16) => Some(Kind::Text),
             (3, 6..=11) => Some(Kind::Integer),
             (3, 13) => Some(Kind::Time),
+            (65, 0) | (66, 2) => Some(Kind::ObjectLink),
+            (72, 2) => Some(Kind::Float),
             (9, 0) => Some(Kind::Unsigned),
             (9, 1) => Some(Kind::Float),
             (9, 2) => Some(Kind::Boolean),
@@ -70,6 +73,20 @@ pub(super) fn values() -> impl Strategy<Value = (u16, Value<'static>)> {
         any::<f32>().prop_map(f64::from),
     ];
     prop_oneof![4 => json_values(), 1 => floats.prop_map(|number| (1, Value::Float(number)))]
+}
+
+/// Samples of object instance `/9/65535`, some of resource instances, some with a time.
+pub(super) fn samples(
+    values: impl Strategy<Value = (u16, Value<'static>)>,
+    times: Range<i64>,
+) -> impl Strategy<Value = Vec<Sample<'static>>> {
+    let sample = (values, proptest::option::of(any::<u16>()), proptest::option::of(times));
+    let sample = sample.prop_map(|((resource, value), instance, taken)| {
+        let path = Path::new([9, 65535, resource]);
+        let path = instance.and_then(|id| path.child(id)).unwrap_or(path);
+        Sample { path, value, kind: Device.kind(9, resource), taken }
+    });
+    proptest::collection::vec(sample, 0..6)
 }
 
 /// The debug text of samples, in which NaN equals itself.

@@ -1,28 +1,9 @@
 use proptest::prelude::*;
 
-use super::super::{Definitions, LWM2M_JSON, OLD_JSON, decode, decode_into, encode, encode_in};
+use super::super::fixture::{Device, json_values, samples};
+use super::super::{LWM2M_JSON, OLD_JSON, decode, decode_into, encode, encode_in};
 use super::*;
 use crate::lwm2m::value::ObjectLink;
-
-struct Device;
-
-impl Definitions for Device {
-    fn kind(&self, object: u16, resource: u16) -> Option<Kind> {
-        match (object, resource) {
-            (3, 0..=3 | 14..=16) => Some(Kind::Text),
-            (3, 6..=11) => Some(Kind::Integer),
-            (3, 13) => Some(Kind::Time),
-            (72, 2) | (9, 1) => Some(Kind::Float),
-            (65, 0) | (66, 2) | (9, 5) => Some(Kind::ObjectLink),
-            (9, 0) => Some(Kind::Unsigned),
-            (9, 2) => Some(Kind::Boolean),
-            (9, 3) => Some(Kind::Opaque),
-            (9, 4) => Some(Kind::CoreLink),
-            (9, 6) => Some(Kind::Executable),
-            _ => None,
-        }
-    }
-}
 
 fn path(text: &str) -> Path {
     text.parse().expect("a path")
@@ -476,35 +457,15 @@ fn what_cannot_be_written() {
 }
 
 fn values() -> impl Strategy<Value = (u16, Value<'static>)> {
-    prop_oneof![
-        any::<i64>().prop_map(|number| (7, Value::Integer(number))),
-        any::<u64>().prop_map(|number| (0, Value::Unsigned(number))),
-        (proptest::num::f64::NORMAL | proptest::num::f64::SUBNORMAL | proptest::num::f64::ZERO)
-            .prop_map(|number| (1, Value::Float(number))),
-        any::<bool>().prop_map(|flag| (2, Value::Boolean(flag))),
-        any::<Vec<u8>>().prop_map(|bytes| (3, Value::Opaque(Cow::Owned(bytes)))),
-        any::<String>().prop_map(|text| (4, Value::CoreLink(Cow::Owned(text)))),
-        any::<String>().prop_map(|text| (8, Value::Text(Cow::Owned(text)))),
-        any::<(u16, u16)>().prop_map(|(object, instance)| (5, link(object, instance))),
-    ]
+    json_values().prop_filter("LwM2M JSON has no null", |(_, value)| *value != Value::Null)
 }
 
 proptest! {
     #[test]
     fn what_is_written_can_be_read(
         depth in 0_usize..3,
-        values in proptest::collection::vec((
-            values(),
-            proptest::option::of(any::<u16>()),
-            proptest::option::of(1_i64..4_000_000_000_000),
-        ), 0..6),
+        samples in samples(values(), 1_i64..4_000_000_000_000),
     ) {
-        let samples: Vec<_> = values.into_iter().map(|((resource, value), instance, taken)| {
-            // Integers and texts have no definition here: the format describes them.
-            let path = Path::new([9, 65535, resource]);
-            let path = instance.and_then(|id| path.child(id)).unwrap_or(path);
-            Sample { path, value, kind: Device.kind(9, resource), taken }
-        }).collect();
         let request = Path::new([9, 65535]).truncated(depth);
         let json = encode(LWM2M_JSON, request, &samples, &Device).expect("these can be written");
         prop_assert_eq!(decode(Some(LWM2M_JSON), request, &json, &Device), Ok(samples.clone()));

@@ -1,9 +1,9 @@
 use proptest::prelude::*;
 
-use super::super::fixture::{Device, json_values, path};
+use super::super::fixture::{Device, json_values, path, samples};
 use super::super::{
-    Definitions, SENML_CBOR, SENML_ETCH_CBOR, SENML_ETCH_JSON, SENML_JSON, TLV, decode, decode_into, encode,
-    encode_in, encode_paths,
+    SENML_CBOR, SENML_ETCH_CBOR, SENML_ETCH_JSON, SENML_JSON, TLV, decode, decode_into, encode, encode_in,
+    encode_paths,
 };
 use super::*;
 use crate::lwm2m::value::ObjectLink;
@@ -367,18 +367,8 @@ proptest! {
     #[test]
     fn what_is_written_can_be_read(
         depth in 0_usize..3,
-        values in proptest::collection::vec((
-            json_values(),
-            proptest::option::of(any::<u16>()),
-            proptest::option::of(268_435_456_000_i64..4_000_000_000_000),
-        ), 0..6),
+        samples in samples(json_values(), 268_435_456_000_i64..4_000_000_000_000),
     ) {
-        let samples: Vec<_> = values.into_iter().map(|((resource, value), instance, taken)| {
-            // Integers and texts have no definition here: the format describes them.
-            let path = Path::new([9, 65535, resource]);
-            let path = instance.and_then(|id| path.child(id)).unwrap_or(path);
-            Sample { path, value, kind: Device.kind(9, resource), taken }
-        }).collect();
         let request = Path::new([9, 65535]).truncated(depth);
         let json = encode(SENML_JSON, request, &samples, &Device).expect("these can be written");
         prop_assert_eq!(decode(Some(SENML_JSON), request, &json, &Device), Ok(samples.clone()));

@@ -2,11 +2,11 @@ use std::borrow::Cow;
 
 use proptest::prelude::*;
 
-use super::super::super::fixture::{Device, debug, path, values};
+use super::super::super::fixture::{Device, debug, path, samples, values};
 use super::super::super::scalar::{Number, Scalar};
 use super::super::super::{
-    Definitions, MAX_SAMPLES, SENML_CBOR, SENML_ETCH_CBOR, SENML_JSON, Scope, decode, decode_into,
-    decode_paths, encode, encode_in, encode_paths,
+    MAX_SAMPLES, SENML_CBOR, SENML_ETCH_CBOR, SENML_JSON, Scope, decode, decode_into, decode_paths, encode,
+    encode_in, encode_paths,
 };
 use super::*;
 use crate::lwm2m::path::Path;
@@ -271,19 +271,10 @@ proptest! {
     #[test]
     fn what_is_written_can_be_read(
         depth in 0_usize..3,
-        values in proptest::collection::vec((
-            values(),
-            proptest::option::of(any::<u16>()),
-            proptest::option::of(268_435_456_000_i64..4_000_000_000_000),
-        ), 0..4),
+        samples in samples(values(), 268_435_456_000_i64..4_000_000_000_000),
         format in proptest::sample::select(&[SENML_CBOR, SENML_ETCH_CBOR][..]),
         alternate_path in proptest::sample::select(&["/", "/lwm2m", "/a/b"][..]),
     ) {
-        let samples: Vec<_> = values.into_iter().map(|((resource, value), instance, taken)| {
-            let path = Path::new([9, 65535, resource]);
-            let path = instance.and_then(|id| path.child(id)).unwrap_or(path);
-            Sample { path, value, kind: Device.kind(9, resource), taken }
-        }).collect();
         let request = Path::new([9, 65535]).truncated(depth);
         let scope = Scope { alternate_path, ..Scope::new(request, &Device) };
         let written = encode_in(format, &scope, &samples).expect("these can be written");
