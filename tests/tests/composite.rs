@@ -126,6 +126,25 @@ fn what_a_client_sends_unasked_is_published() -> Result<()> {
     stage.publishes("up/notify", &json!({ "msgType": "send", "data": { "content": content } }))
 }
 
+#[test]
+fn a_send_that_cannot_be_read_is_answered_so_and_costs_nothing_else() -> Result<()> {
+    let stage = Stage::set("fixed")?;
+    let cases = [(9_999, &b"x"[..], "4.15"), (110, b"[{\"n\":", "4.00"), (112, b"\x81\xff", "4.00")];
+    let good = (110, &br#"[{"n":"/3303/0/5700","v":1}]"#[..], "2.04");
+    for (mid, (format, payload, code)) in (800..).zip(cases.into_iter().chain([good])) {
+        let mut send = request("0.02", mid, &mid.to_be_bytes(), "dp", &[]);
+        send.add_option(CoapOption::ContentFormat, u16::to_be_bytes(format).to_vec());
+        send.payload = payload.to_vec();
+        let answer = stage.device.ask(&send)?;
+        ensure!(code_text(&answer) == code, "{format}: {answer:?}");
+    }
+    // The first that is published is the good one.
+    let content = json!([{ "path": "/3303/0/5700", "value": 1.0 }]);
+    stage.publishes("up/notify", &json!({ "msgType": "send", "data": { "content": content } }))?;
+    ensure!(stage.application.inbox().count(|message| message.topic == "up/notify") == 0);
+    Ok(())
+}
+
 struct Stage {
     application: Application,
     device: Peer,
