@@ -138,7 +138,8 @@ pub enum Event {
         /// Bytes in all; of a response whose length the peer does not say (Size2), those that are over.
         total: usize,
     },
-    /// The rest of a notification is no longer being fetched, and will not come.
+    /// The rest of a notification will not come, or its peer will send it later (empty acknowledgement): the peer can be
+    /// asked something else.
     FetchEnded {
         /// Who notified.
         peer: Peer,

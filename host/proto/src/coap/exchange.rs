@@ -65,6 +65,13 @@ pub(super) enum Purpose {
     Notification(ObservationId),
 }
 
+impl Purpose {
+    /// Whether it fetches the rest of a notification.
+    pub(super) const fn is_fetch(self) -> bool {
+        matches!(self, Self::Notification(_))
+    }
+}
+
 /// One confirmable message on its way.
 #[derive(Debug)]
 pub(super) struct Transmission {

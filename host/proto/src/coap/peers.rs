@@ -32,11 +32,25 @@ pub(super) struct State {
     users: u32,
     /// Requests of ours that it has not answered, and not acknowledged either.
     pub(super) pressing: u32,
-    /// Requests of ours that fetch the rest of a notification.
+    /// Of those, the ones that fetch the rest of a notification.
     pub(super) fetches: u32,
     next_mid: u16,
     /// Until when a message id of ours must not be given out again (RFC 7252 section 4.4).
     guarded_until: Option<Instant>,
+}
+
+impl State {
+    /// It has one more request of ours to answer, maybe one that fetches the rest of a notification.
+    pub(super) fn press(&mut self, is_fetch: bool) {
+        self.pressing += 1;
+        self.fetches += u32::from(is_fetch);
+    }
+
+    /// It has answered one of those requests, or acknowledged it, or will not answer it.
+    pub(super) fn relieve(&mut self, is_fetch: bool) {
+        self.pressing -= 1;
+        self.fetches -= u32::from(is_fetch);
+    }
 }
 
 impl Peers {

@@ -28,10 +28,15 @@ impl Endpoint {
         let told = std::mem::replace(&mut exchange.acknowledgement_told, true);
         let was_pressing = std::mem::take(&mut exchange.is_pressing);
         let (due, purpose, number) = (exchange.transmission.due, exchange.purpose, exchange.key.peer);
-        self.peers.state(number).pressing -= u32::from(was_pressing);
+        if was_pressing {
+            self.peers.state(number).relieve(purpose.is_fetch());
+        }
         self.set_timer(due, super::timer::Timer::Exchange(serial));
-        if let (Purpose::Request { id, .. }, false) = (purpose, told) {
-            self.emit(Event::Acknowledged { id });
+        match purpose {
+            Purpose::Request { id, .. } if !told => self.emit(Event::Acknowledged { id }),
+            Purpose::Request { .. } => {}
+            // The rest may be long in coming; other requests need not wait for it.
+            Purpose::Notification(_) => self.emit(Event::FetchEnded { peer: arrival.peer }),
         }
         self.fetch_next(number);
     }

@@ -47,9 +47,7 @@ impl Endpoint {
         let Draft { purpose, peer, token, mut request, upload, download, block } = draft;
         let number = self.peer_number(peer);
         self.peers.hold(number);
-        let state = self.peers.state(number);
-        state.pressing += 1;
-        state.fetches += u32::from(matches!(purpose, Purpose::Notification(_)));
+        self.peers.state(number).press(purpose.is_fetch());
         let key = MessageKey { peer: number, mid: self.next_mid(now, number) };
         let datagram = encode(&mut request, (key.mid, token), upload, block);
         let transmission = Transmission::new(datagram.clone(), now, self.random_u16());
@@ -86,8 +84,9 @@ impl Endpoint {
         let Some(exchange) = self.exchanges.get_mut(serial) else { return };
         let datagram = encode(&mut exchange.request, (key.mid, token), exchange.upload, block);
         exchange.transmission = Transmission::new(datagram.clone(), now, spread);
-        let was_pressing = std::mem::replace(&mut exchange.is_pressing, true);
-        self.peers.state(number).pressing += u32::from(!was_pressing);
+        if !std::mem::replace(&mut exchange.is_pressing, true) {
+            self.peers.state(number).press(exchange.purpose.is_fetch());
+        }
         let (peer, due) = (exchange.peer, exchange.transmission.due);
         self.set_timer(due, Timer::Exchange(serial));
         self.transmit(peer, datagram);
@@ -97,7 +96,9 @@ impl Endpoint {
     pub(super) fn close(&mut self, serial: u64) -> Option<Exchange> {
         let exchange = self.exchanges.remove(serial)?;
         let number = exchange.key.peer;
-        self.peers.state(number).pressing -= u32::from(exchange.is_pressing);
+        if exchange.is_pressing {
+            self.peers.state(number).relieve(exchange.purpose.is_fetch());
+        }
         if let Some(download) = &exchange.download {
             self.downloads.change(exchange.key.peer, download.progress().0, 0);
         }
@@ -106,9 +107,6 @@ impl Endpoint {
             && observation.fetch == Some(serial)
         {
             observation.fetch = None;
-        }
-        if let Purpose::Notification(_) = exchange.purpose {
-            self.peers.state(number).fetches -= 1;
         }
         self.fetch_next(number);
         self.peers.let_go(number);

@@ -188,6 +188,22 @@ fn the_rest_of_a_notification_is_fetched_when_the_peer_has_answered_what_it_was_
 }
 
 #[test]
+fn a_fetch_that_is_acknowledged_keeps_no_request_waiting() {
+    let (mut bench, token) = observing();
+    bench.receive(&half(600, token, 13));
+    let fetch = bench.only_sent();
+    assert!(bench.endpoint.is_fetching(device()));
+    let events = bench.receive(&Message::new(Kind::Acknowledgement, Code::EMPTY, fetch.mid()));
+    assert!(matches!(events[..], [Event::FetchEnded { .. }]));
+    assert!(!bench.endpoint.is_fetching(device()));
+    let mut rest = content(Kind::Confirmable, 700, fetch.token(), None).with_payload(vec![2; 3]);
+    rest.set_block(option::BLOCK2, Block { number: 1, more: false, exponent: 0 });
+    assert!(matches!(bench.receive(&rest)[..], [Event::Notification { .. }]));
+    bench.wait(600);
+    assert_eq!(bench.endpoint.occupancy(), Occupancy { observations: 1, ..Occupancy::default() });
+}
+
+#[test]
 fn a_request_that_is_acknowledged_keeps_no_notification_waiting() {
     let (mut bench, token) = observing();
     let asked = bench.ask(get(), None, None);
