@@ -48,16 +48,17 @@ impl UplinkBridge {
         let routing = &self.shared.routing;
         match concerned(event) {
             // The way of every notification: nothing is shared and nothing allocated to find its one translator.
-            Concerned::Asker(context) => {
+            Some(Concerned::Asker(context)) => {
                 if let Some(slot) = routing.slot_named(split_context(context).0) {
                     self.call(slot, event, &mut outcome);
                 }
             }
-            Concerned::Routes(registration) => {
+            Some(Concerned::Routes(registration)) => {
                 for slot in routing.slots_for(registration).to_vec() {
                     self.call(slot, event, &mut outcome);
                 }
             }
+            None => {}
         }
         outcome
     }
@@ -204,14 +205,16 @@ fn repeats(event: &Event) -> bool {
     match event {
         Event::Registered { .. } | Event::Updated { .. } | Event::Sent { .. } => true,
         Event::Ended { receipt, .. } | Event::Notified { receipt, .. } => receipt.is_some(),
-        Event::Answered { .. } | Event::Progressed { .. } | Event::Failed { .. } => false,
+        Event::Answered { .. } | Event::Progressed { .. } | Event::Failed { .. } | Event::Refused { .. } => {
+            false
+        }
     }
 }
 
 /// The client of an event that is at this shard, and will be there when the event is accepted.
 fn here(event: &Event) -> Option<&str> {
     match event {
-        Event::Failed { .. } | Event::Ended { .. } => None,
+        Event::Failed { .. } | Event::Ended { .. } | Event::Refused { .. } => None,
         event => Some(endpoint(event)),
     }
 }
@@ -222,8 +225,8 @@ enum Concerned<'a> {
     Routes(&'a Registration),
 }
 
-fn concerned(event: &Event) -> Concerned<'_> {
-    match event {
+fn concerned(event: &Event) -> Option<Concerned<'_>> {
+    Some(match event {
         Event::Answered { asked, .. }
         | Event::Notified { asked, .. }
         | Event::Progressed { asked, .. }
@@ -232,7 +235,8 @@ fn concerned(event: &Event) -> Concerned<'_> {
         | Event::Updated { registration, .. }
         | Event::Ended { registration, .. }
         | Event::Sent { registration, .. } => Concerned::Routes(registration),
-    }
+        Event::Refused { .. } => return None,
+    })
 }
 
 fn endpoint(event: &Event) -> &str {
@@ -244,7 +248,7 @@ fn endpoint(event: &Event) -> &str {
         | Event::Notified { registration, .. }
         | Event::Sent { registration, .. }
         | Event::Progressed { registration, .. } => &registration.endpoint,
-        Event::Failed { endpoint, .. } => endpoint,
+        Event::Failed { endpoint, .. } | Event::Refused { endpoint, .. } => endpoint,
     }
 }
 

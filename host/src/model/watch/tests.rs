@@ -1,13 +1,11 @@
 use std::path::PathBuf;
 
 use tempfile::TempDir;
-use tidegate_proto::lwm2m::server;
 use tidegate_proto::lwm2m::value::Kind;
 use tokio::sync::mpsc;
 
 use super::*;
 use crate::model::sample::definition;
-use crate::net::{Shard, Uplink};
 
 /// A watched folder, and what a shard hears of it.
 struct Scene {
@@ -32,7 +30,7 @@ impl Scene {
         }
         let mut reader = Folder::new(&folder);
         let current = Arc::new(ArcSwap::from_pointee(reader.read().models));
-        let (handle, shard) = Shard::<Nobody>::handle();
+        let (handle, shard) = ShardHandle::new();
         let (stop, stopped) = watch::channel(false);
         let readers = Readers { current: Arc::clone(&current), shards: vec![handle] };
         let watch = Watch::start(reader, readers, every, stopped);
@@ -140,19 +138,6 @@ fn reading_a_file_is_not_a_change() {
     assert!(is_change(EventKind::Remove(RemoveKind::Folder)));
     // Events were lost.
     assert!(is_change(EventKind::Other));
-}
-
-/// The shard that is spoken to has no bridge.
-struct Nobody;
-
-impl Uplink for Nobody {
-    fn handle(&mut self, _event: &server::Event, _requests: &mut Vec<server::Request>) -> server::Settlement {
-        server::Settlement::Accepted
-    }
-
-    fn flush(&mut self) -> bool {
-        true
-    }
 }
 
 const PATIENCE: Duration = Duration::from_secs(20);
