@@ -17,6 +17,7 @@ use std::time::Duration;
 
 pub use broker::{BrokerAddress, BrokerAddressError};
 pub use error::ConfigError;
+pub(crate) use error::Source;
 
 /// The whole configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,7 +59,7 @@ impl Config {
     /// # Errors
     /// The first thing that is wrong.
     pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
-        let source = error::Source { file, text };
+        let source = Source { file, text };
         let raw = toml::from_str::<raw::File>(text).map_err(|error| source.syntax(&error))?;
         Self::try_from(convert::Draft { raw, source })
     }

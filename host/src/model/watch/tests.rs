@@ -1,3 +1,4 @@
+use std::fs;
 use std::path::PathBuf;
 
 use tempfile::TempDir;
@@ -124,20 +125,6 @@ async fn reading_again_on_request_tells_nothing_that_is_not_new() {
     scene.stop.send_replace(true);
     let rest = async { while scene.shard.recv().await.is_some() {} };
     tokio::time::timeout(PATIENCE, rest).await.expect("the watch ends");
-}
-
-#[test]
-fn reading_a_file_is_not_a_change() {
-    use notify::event::{CreateKind, DataChange, ModifyKind, RemoveKind};
-    let is_change = |kind| is_change(&Event::new(kind));
-    assert!(!is_change(EventKind::Access(AccessKind::Open(AccessMode::Any))));
-    assert!(!is_change(EventKind::Access(AccessKind::Close(AccessMode::Read))));
-    assert!(is_change(EventKind::Access(AccessKind::Close(AccessMode::Write))));
-    assert!(is_change(EventKind::Create(CreateKind::File)));
-    assert!(is_change(EventKind::Modify(ModifyKind::Data(DataChange::Any))));
-    assert!(is_change(EventKind::Remove(RemoveKind::Folder)));
-    // Events were lost.
-    assert!(is_change(EventKind::Other));
 }
 
 const PATIENCE: Duration = Duration::from_secs(20);
