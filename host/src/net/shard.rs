@@ -246,7 +246,7 @@ impl<U: Uplink> Driver<U> {
     }
 
     fn hand_up(&mut self, event: &Event) {
-        if self.lives_elsewhere(event) {
+        if matches!(event, Event::Refused { .. }) || self.lives_elsewhere(event) {
             return;
         }
         let settlement = self.uplink.handle(event, &mut self.requests);
@@ -317,7 +317,9 @@ fn receipt(event: &Event) -> Option<Receipt> {
             Some(*receipt)
         }
         Event::Ended { receipt, .. } | Event::Notified { receipt, .. } => *receipt,
-        Event::Answered { .. } | Event::Progressed { .. } | Event::Failed { .. } => None,
+        Event::Answered { .. } | Event::Progressed { .. } | Event::Failed { .. } | Event::Refused { .. } => {
+            None
+        }
     }
 }
 
