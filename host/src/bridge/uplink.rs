@@ -48,17 +48,17 @@ impl UplinkBridge {
         let routing = &self.shared.routing;
         match concerned(event) {
             // The way of every notification: nothing is shared and nothing allocated to find its one translator.
-            Some(Concerned::Asker(context)) => {
+            Concerned::Asker(context) => {
                 if let Some(slot) = routing.slot_named(split_context(context).0) {
                     self.call(slot, event, &mut outcome);
                 }
             }
-            Some(Concerned::Routes(registration)) => {
+            Concerned::Routes(registration) => {
                 for slot in routing.slots_for(registration).to_vec() {
                     self.call(slot, event, &mut outcome);
                 }
             }
-            None => {}
+            Concerned::Nobody => {}
         }
         outcome
     }
@@ -223,10 +223,12 @@ fn here(event: &Event) -> Option<&str> {
 enum Concerned<'a> {
     Asker(&'a str),
     Routes(&'a Registration),
+    /// It is for the log only.
+    Nobody,
 }
 
-fn concerned(event: &Event) -> Option<Concerned<'_>> {
-    Some(match event {
+fn concerned(event: &Event) -> Concerned<'_> {
+    match event {
         Event::Answered { asked, .. }
         | Event::Notified { asked, .. }
         | Event::Progressed { asked, .. }
@@ -235,8 +237,8 @@ fn concerned(event: &Event) -> Option<Concerned<'_>> {
         | Event::Updated { registration, .. }
         | Event::Ended { registration, .. }
         | Event::Sent { registration, .. } => Concerned::Routes(registration),
-        Event::Refused { .. } => return None,
-    })
+        Event::Refused { .. } => Concerned::Nobody,
+    }
 }
 
 fn endpoint(event: &Event) -> &str {
