@@ -2,10 +2,7 @@
 
 use std::fmt;
 
-use openssl::error::ErrorStack;
-use openssl::hash::MessageDigest;
-use openssl::pkey::{PKey, Private};
-use openssl::sign::Signer;
+use openssl::sha::Sha256;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::cipher::Aead;
@@ -28,17 +25,14 @@ pub(super) struct Direction {
 
 impl Keys {
     /// The key block of a session (RFC 5246 section 6.3), for a suite whose PRF has SHA-256.
-    ///
-    /// # Errors
-    /// When OpenSSL has no memory.
     pub fn derive(
         aead: Aead,
         master_secret: &[u8; 48],
         client_random: &[u8; 32],
         server_random: &[u8; 32],
-    ) -> Result<Self, ErrorStack> {
+    ) -> Self {
         let mut block = Zeroizing::new([0; 40]);
-        prf(master_secret, b"key expansion", &[*server_random, *client_random].concat(), &mut *block)?;
+        prf(master_secret, b"key expansion", &[*server_random, *client_random].concat(), &mut *block);
         let (mut client, mut server) = (Direction::default(), Direction::default());
         let mut rest = block.as_slice();
         for part in [&mut client.key[..], &mut server.key, &mut client.iv, &mut server.iv] {
@@ -46,7 +40,7 @@ impl Keys {
             part.copy_from_slice(bytes);
             rest = after;
         }
-        Ok(Self { aead, client, server })
+        Self { aead, client, server }
     }
 
     /// What they are for.
@@ -68,26 +62,44 @@ impl Drop for Direction {
     }
 }
 
-/// The pseudorandom function of TLS 1.2 with SHA-256 (RFC 5246 section 5), as long as `output`.
-fn prf(secret: &[u8], label: &[u8], seed: &[u8], output: &mut [u8]) -> Result<(), ErrorStack> {
-    let secret = PKey::hmac(secret)?;
-    let mut chain = hmac(&secret, &[label, seed])?;
-    for part in output.chunks_mut(32) {
-        let block = Zeroizing::new(hmac(&secret, &[&chain, label, seed])?);
+/// The pseudorandom function of TLS 1.2 with SHA-256 (RFC 5246 section 5), as long as `output`. The secret has at most
+/// 64 bytes.
+fn prf(secret: &[u8], label: &[u8], seed: &[u8], output: &mut [u8]) {
+    let hmac = Hmac::new(secret);
+    let mut chain = hmac.of(&[label, seed]);
+    for part in output.chunks_mut(chain.len()) {
+        let block = Zeroizing::new(hmac.of(&[&chain, label, seed]));
         part.copy_from_slice(&block[..part.len()]);
-        chain = hmac(&secret, &[&chain])?;
+        chain = hmac.of(&[&chain]);
     }
-    Ok(())
 }
 
-fn hmac(secret: &PKey<Private>, parts: &[&[u8]]) -> Result<[u8; 32], ErrorStack> {
-    let mut signer = Signer::new(MessageDigest::sha256(), secret)?;
-    for part in parts {
-        signer.update(part)?;
+/// HMAC-SHA256 (RFC 2104) with a secret of at most one block. OpenSSL's own, which is for any secret and digest, takes
+/// ten times as long to be set up, and every handshake would pay.
+struct Hmac {
+    inner: Sha256,
+    outer: Sha256,
+}
+
+impl Hmac {
+    fn new(secret: &[u8]) -> Self {
+        let keyed = |pad: u8| {
+            let mut block = Zeroizing::new([pad; 64]);
+            block.iter_mut().zip(secret).for_each(|(byte, secret)| *byte ^= secret);
+            let mut digest = Sha256::new();
+            digest.update(&*block);
+            digest
+        };
+        debug_assert!(secret.len() <= 64);
+        Self { inner: keyed(0x36), outer: keyed(0x5c) }
     }
-    let mut output = [0; 32];
-    signer.sign(&mut output)?;
-    Ok(output)
+
+    fn of(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let (mut inner, mut outer) = (self.inner.clone(), self.outer.clone());
+        parts.iter().for_each(|part| inner.update(part));
+        outer.update(&inner.finish());
+        outer.finish()
+    }
 }
 
 #[cfg(test)]
@@ -105,7 +117,7 @@ mod tests {
         let secret = bytes("9bbe436ba940f017b17652849a71db35");
         let seed = bytes("a0ba9f936cda311827a6f796ffd5198c");
         let mut output = [0; 100];
-        prf(&secret, b"test label", &seed, &mut output).unwrap();
+        prf(&secret, b"test label", &seed, &mut output);
         assert_eq!(
             output.as_slice(),
             bytes(
@@ -116,18 +128,39 @@ mod tests {
         );
     }
 
+    /// RFC 4231 sections 4.2 and 4.3.
+    #[test]
+    fn the_hmac_gives_the_digests_of_rfc_4231() {
+        let vectors = [
+            (
+                &[0x0b; 20][..],
+                &b"Hi There"[..],
+                "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7",
+            ),
+            (
+                b"Jefe",
+                b"what do ya want for nothing?",
+                "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+            ),
+        ];
+        for (secret, text, digest) in vectors {
+            assert_eq!(Hmac::new(secret).of(&[text]).as_slice(), bytes(digest));
+            assert_eq!(Hmac::new(secret).of(&[&text[..3], &text[3..]]).as_slice(), bytes(digest));
+        }
+    }
+
     #[test]
     fn the_key_block_is_cut_in_the_order_of_the_standard() {
-        let keys = Keys::derive(Aead::Gcm, &[1; 48], &[2; 32], &[3; 32]).unwrap();
+        let keys = Keys::derive(Aead::Gcm, &[1; 48], &[2; 32], &[3; 32]);
         let mut block = [0; 40];
-        prf(&[1; 48], b"key expansion", &[[3; 32], [2; 32]].concat(), &mut block).unwrap();
+        prf(&[1; 48], b"key expansion", &[[3; 32], [2; 32]].concat(), &mut block);
         let cut = [&keys.client.key[..], &keys.server.key, &keys.client.iv, &keys.server.iv].concat();
         assert_eq!(cut, block);
     }
 
     #[test]
     fn keys_are_not_printed() {
-        let keys = Keys::derive(Aead::Ccm8, &[1; 48], &[2; 32], &[3; 32]).unwrap();
+        let keys = Keys::derive(Aead::Ccm8, &[1; 48], &[2; 32], &[3; 32]);
         assert_eq!(format!("{keys:?}"), "Keys { aead: Ccm8, .. }");
     }
 }
