@@ -276,9 +276,10 @@ impl Credentials {
             Naming::CommonName => common_name(certificate)?,
             Naming::AlternativeName => alternative_name(certificate)?,
         };
-        // A name that a key of another mode has been given to cannot be had by a certificate.
-        // One with a NUL in it would be another name to whoever reads it as C does.
-        if endpoint.is_empty() || endpoint.contains('\0') || self.mode(&endpoint).is_some() {
+        // What is no text in the certificate, or would be cut by whoever ends it at a NUL, is no name. And a name that
+        // a key of another mode has been given to cannot be had by a certificate.
+        let is_text = !endpoint.is_empty() && !endpoint.contains(['\0', char::REPLACEMENT_CHARACTER]);
+        if !is_text || self.mode(&endpoint).is_some() {
             return None;
         }
         Some(Principal {
