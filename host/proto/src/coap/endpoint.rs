@@ -289,6 +289,24 @@ impl Endpoint {
         }
     }
 
+    /// Give up fetching the rest of this peer's notifications, of these observations and what waits to be fetched: its
+    /// association has ended. Poll the output afterwards.
+    pub fn end_fetches(&mut self, peer: Peer, observations: &[ObservationId]) {
+        if let Some(waiting) = self.peers.number_of(peer).and_then(|number| self.unfetched.remove(&number)) {
+            self.counters.incomplete_notifications += waiting.len() as u64;
+        }
+        for id in observations {
+            let fetch = self.observations.by_id(*id).and_then(|observation| observation.fetch);
+            if let Some(serial) = fetch.filter(|serial| self.is_with(*serial, peer)) {
+                self.fail(serial, Failure::Timeout);
+            }
+        }
+    }
+
+    fn is_with(&self, serial: u64, peer: Peer) -> bool {
+        self.exchanges.get(serial).is_some_and(|exchange| exchange.peer == peer)
+    }
+
     /// Whether the rest of a notification of this peer is being fetched. Some clients answer nothing else meanwhile, so
     /// other requests should wait for the notification, or for [`Event::FetchEnded`].
     pub fn is_fetching(&self, peer: Peer) -> bool {

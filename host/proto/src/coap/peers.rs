@@ -25,6 +25,7 @@ pub(super) struct MessageKey {
 
 #[derive(Debug)]
 pub(super) struct State {
+    /// Where it was seen last, if it has an association.
     pub(super) peer: Peer,
     /// Message ids remembered for deduplication, oldest first.
     pub(super) remembered: VecDeque<u16>,
@@ -75,9 +76,27 @@ impl Peers {
         })
     }
 
+    /// A peer with a number was seen here just now.
+    pub(super) fn see(&mut self, number: u32, peer: Peer) {
+        self.state(number).peer = peer;
+    }
+
+    /// The peer as it was seen last, which tells where an association is; as given if nothing is remembered of it.
+    pub(super) fn latest(&self, peer: Peer) -> Peer {
+        if !peer.is_secure() {
+            return peer;
+        }
+        self.known(peer).map_or(peer, |state| state.peer)
+    }
+
     /// The state of a peer that has a number.
     pub(super) fn known(&self, peer: Peer) -> Option<&State> {
-        self.states.get(*self.numbers.get(&peer)? as usize)
+        self.states.get(self.number_of(peer)? as usize)
+    }
+
+    /// The number of a peer that has one.
+    pub(super) fn number_of(&self, peer: Peer) -> Option<u32> {
+        self.numbers.get(&peer).copied()
     }
 
     pub(super) fn state(&mut self, number: u32) -> &mut State {

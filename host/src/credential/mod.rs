@@ -1,0 +1,16 @@
+//! `credentials.toml`: who may connect over DTLS, and by which key. Read at the start, and again when it changes.
+//!
+//! `app` reads it ([`read`]), hands the outcome to the shards and watches it ([`CredentialWatch`]); `cli` edits it. As with
+//! the configuration, `raw` is what was typed and `file` is what it means: the typed
+//! [`Credentials`](tidegate_dtls::credential::Credentials).
+//!
+//! No key is ever part of an error, a warning or a log line, and the texts and keys that are read are wiped.
+
+mod file;
+mod material;
+mod raw;
+mod seen;
+mod watch;
+
+pub use file::{Reading, check, read};
+pub use watch::CredentialWatch;
