@@ -1,5 +1,6 @@
 //! DTLS associations that move, end, and are followed by others.
 
+use proptest::prelude::*;
 use tidegate_proto::coap::Peer;
 use tidegate_proto::coap::message::{Code, Kind, Message};
 use tidegate_proto::lwm2m::operation::{Body, CancelMode, Operation};
@@ -301,6 +302,173 @@ fn the_rest_of_a_notification_is_not_fetched_from_an_association_that_has_ended(
     anew(&mut device, 8, &mut world);
     update(&mut device, &mut world);
     assert_eq!(world.received(device.peer).and_then(|it| it.observe()), Some(0));
+}
+
+/// Something that happens to a client or is asked of it.
+#[derive(Clone, Debug)]
+enum Step {
+    Handshake,
+    End {
+        latest: bool,
+    },
+    Move,
+    Register,
+    Update,
+    Send,
+    /// By the latest token.
+    Notify,
+    /// The client acknowledges what it has got, in an empty message or with the answer.
+    Answer {
+        empty: bool,
+    },
+    Lose,
+    Read,
+    Write,
+    Execute,
+    Observe,
+    Pass(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        2 => Just(Step::Handshake),
+        2 => any::<bool>().prop_map(|latest| Step::End { latest }),
+        1 => Just(Step::Move),
+        1 => Just(Step::Register),
+        2 => Just(Step::Update),
+        1 => Just(Step::Send),
+        2 => Just(Step::Notify),
+        3 => prop_oneof![3 => Just(false), 1 => Just(true)].prop_map(|empty| Step::Answer { empty }),
+        1 => Just(Step::Lose),
+        1 => Just(Step::Read),
+        1 => Just(Step::Write),
+        1 => Just(Step::Execute),
+        1 => Just(Step::Observe),
+        1 => prop_oneof![1_u64..20, 80_u64..400].prop_map(Step::Pass),
+    ]
+}
+
+/// A client, its handshakes and what was asked of it.
+struct Walk {
+    world: World,
+    device: Device,
+    queries: &'static [&'static str],
+    association: u64,
+    asked: Vec<String>,
+    token: Option<Vec<u8>>,
+}
+
+impl Walk {
+    fn new(queries: &'static [&'static str]) -> Self {
+        let mut world = World::with(Config { max_queued_bytes: 6_000, ..Config::default() });
+        let device = Device::secure("a", 1, queries, &mut world);
+        Self { world, device, queries, association: 1, asked: Vec::new(), token: None }
+    }
+
+    fn perform(&mut self, make: impl FnOnce(&str) -> Request) {
+        let context = self.asked.len().to_string();
+        self.world.perform(make(&context));
+        self.asked.push(context);
+    }
+
+    fn take(&mut self, step: &Step) {
+        let Self { world, device, queries, .. } = self;
+        match step {
+            Step::Handshake => {
+                self.association += 1;
+                anew(device, self.association, world);
+            }
+            Step::End { latest } => world.dissociate(self.association - u64::from(!latest)),
+            Step::Move => device.peer = at_port(device, device.peer.address.port() + 1),
+            Step::Register => {
+                world.send(device.peer, &device.register_datagram(queries, OBJECTS));
+            }
+            Step::Update => world.send(device.peer, &device.update_datagram(queries, "")),
+            Step::Send => {
+                let send = device.request(Code::POST).path("dp").payload(b"[]").build();
+                world.send(device.peer, &send);
+            }
+            Step::Notify => {
+                if let Some(token) = self.token.clone() {
+                    let notification = device.notification(Kind::Confirmable, &token, 1).build();
+                    world.send(device.peer, &notification);
+                }
+            }
+            Step::Answer { empty: is_empty } => self.answer(*is_empty),
+            Step::Lose => drop(world.take_sent()),
+            Step::Read => self.perform(|context| read("a", context)),
+            Step::Write => self.perform(|context| write("a", &[7; 2_000], context)),
+            Step::Execute => self.perform(|context| execute("a", context)),
+            Step::Observe => self.perform(|context| observe("a", context)),
+            Step::Pass(time) => world.pass(seconds(*time)),
+        }
+    }
+
+    fn answer(&mut self, is_empty: bool) {
+        while let Some(got) = self.world.received(self.device.peer) {
+            if got.code() == Code::CREATED {
+                self.device.locate(&got);
+            }
+            if got.kind() != Kind::Confirmable {
+                continue;
+            }
+            let datagram = if is_empty {
+                empty(Kind::Acknowledgement, &got)
+            } else if got.observe().is_some() {
+                self.token = Some(got.token().as_bytes().to_vec());
+                piggybacked(&got, Code::CONTENT).option(OBSERVE, &[1]).build()
+            } else if got.block1().is_some() {
+                answer(&got, Code::CHANGED)
+            } else {
+                piggybacked(&got, Code::CONTENT).build()
+            };
+            self.world.send(self.device.peer, &datagram);
+        }
+    }
+
+    /// What was asked and has been said to be over.
+    fn ended(&mut self) -> Vec<String> {
+        let over = |event: Event| match event {
+            Event::Answered { asked, .. } | Event::Failed { asked, .. } => Some(asked.context.to_string()),
+            _ => None,
+        };
+        self.world.events().into_iter().filter_map(over).collect()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn every_request_ends_once_whatever_becomes_of_the_associations(
+        steps in proptest::collection::vec(step(), 1..60),
+        is_sleepy: bool,
+    ) {
+        let mut walk = Walk::new(if is_sleepy { &["lt=86400", "b=UQ"] } else { &["lt=86400"] });
+        for step in &steps {
+            walk.take(step);
+        }
+        // It comes back, and answers all it is asked.
+        walk.take(&Step::Handshake);
+        walk.take(&Step::Register);
+        for _ in 0..steps.len() {
+            walk.answer(false);
+            walk.world.pass(seconds(1));
+        }
+        let mut ended = walk.ended();
+        // An observation that is asked for again tells of a failure once more, in the name of who asked first.
+        ended.sort();
+        ended.dedup();
+        let mut asked = walk.asked.clone();
+        asked.sort();
+        prop_assert_eq!(ended, asked);
+        // No byte is left that was counted: there is room for three bodies, and not for a fourth.
+        let full = walk.world.server.counters().queue_full;
+        for _ in 0..4 {
+            walk.perform(|context| write("a", &[7; 2_000], context));
+        }
+        prop_assert_eq!(walk.world.server.counters().queue_full, full + 1);
+    }
 }
 
 /// Answers an observe request that is asked again.
