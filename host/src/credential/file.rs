@@ -84,7 +84,7 @@ impl Outcome {
     }
 }
 
-fn read_text(file: &Path, seen: &mut Seen) -> Result<(Zeroizing<String>, u32), ConfigError> {
+pub(super) fn read_text(file: &Path, seen: &mut Seen) -> Result<(Zeroizing<String>, u32), ConfigError> {
     let (bytes, metadata) = seen.read(file, LARGEST_TEXT).map_err(|error| {
         let mut refused = ConfigError::unreadable(file, &error);
         if error.kind() == io::ErrorKind::NotFound {
