@@ -3,6 +3,7 @@
 //! with a new number, as OpenSSL's own timer does in real time.
 //!
 //! Suites that are not AES-128 AEADs stay inside OpenSSL, without connection IDs.
+#![allow(clippy::unwrap_used, reason = "it is for tests")]
 #![allow(dead_code, reason = "tests and benches use different parts of it")]
 
 pub(crate) mod ffi;

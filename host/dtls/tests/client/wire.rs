@@ -62,9 +62,9 @@ impl Record {
     /// The handshake fragments in a record that is not encrypted.
     pub(crate) fn fragments(&self) -> Vec<Fragment> {
         let mut fragments = Vec::new();
-        let mut rest = self.payload.as_slice();
-        while self.content == HANDSHAKE && self.epoch == 0 {
-            let Some((fragment, after)) = Fragment::split(rest) else { break };
+        let is_plain = self.content == HANDSHAKE && self.epoch == 0;
+        let mut rest = if is_plain { self.payload.as_slice() } else { &[] };
+        while let Some((fragment, after)) = Fragment::split(rest) {
             fragments.push(fragment);
             rest = after;
         }

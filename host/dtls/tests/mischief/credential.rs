@@ -181,7 +181,7 @@ fn a_client_with_certificate_and_raw_public_key() {
     // A certificate for the very key that is known as a raw public key, too.
     let certificate =
         Request::new("urn:dev:both").key(all.raw.clone()).sign(Some(&all.authority)).certificate;
-    let profile = Profile::new(Proof::Either(certificate.clone(), all.raw.clone()));
+    let profile = Profile::new(Proof::Either(certificate, all.raw.clone()));
     let mut network = Network::new();
     let client = network.connect(&profile);
     assert_eq!(network.established()[0].1.mode, Mode::RawPublicKey);

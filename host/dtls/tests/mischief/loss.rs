@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
+use tidegate_dtls::endpoint::Config;
 
 use crate::client::profile::Profile;
 use crate::network::Network;
 use crate::network::fault::{self, Mishap};
-use crate::network::identity::{psk, raw, x509};
+use crate::network::identity::{credentials, psk, raw, x509};
 
 #[test]
 fn each_datagram_of_a_psk_handshake() {
@@ -115,9 +116,8 @@ struct Way {
 
 impl Way {
     fn network(self) -> Network {
-        let mut config = tidegate_dtls::endpoint::Config::default();
-        config.mtu = self.mtu;
-        let mut network = Network::with(config, crate::network::identity::credentials());
+        let config = Config { mtu: self.mtu, ..Config::default() };
+        let mut network = Network::with(config, credentials());
         network.splits = self.splits;
         network
     }

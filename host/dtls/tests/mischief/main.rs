@@ -1,6 +1,10 @@
 //! What goes wrong on the way to a DTLS association, and what is done wrong on purpose: one test for each mischief.
 //! They drive [`tidegate_dtls::endpoint::Endpoint`] in simulated time, against clients of OpenSSL.
 
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
+#[path = "../../fuzz/association_feed_body.rs"]
+mod association_feed_body;
 #[path = "../client/mod.rs"]
 mod client;
 #[path = "../network/mod.rs"]
@@ -10,6 +14,7 @@ mod closing;
 mod connection_id;
 mod cookie;
 mod credential;
+mod feed;
 mod fragment;
 mod handshake;
 mod loss;

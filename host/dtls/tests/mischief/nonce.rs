@@ -80,7 +80,7 @@ fn nothing_is_sent_beyond_what_is_durable() {
     while network.tell(association, b"data") {
         sent += 1;
         assert!(sent < 1 << 22, "it never stops");
-        if sent % 1024 == 0 {
+        if sent.is_multiple_of(1024) {
             network.settle();
         }
     }

@@ -21,7 +21,7 @@ fn ten_thousand_associations() {
     network.captures_on = false;
     let (plain, with_id) = (Profile::psk("", b""), Profile::psk("", b"").with_connection_id(&[]));
     let profile = |number: usize| {
-        let profile = if number % 2 == 0 { &plain } else { &with_id };
+        let profile = if number.is_multiple_of(2) { &plain } else { &with_id };
         profile.for_psk(&format!("device-{number}"), &key_of(number))
     };
     let mut clients: Vec<Client> = Vec::new();
@@ -57,11 +57,9 @@ fn ten_thousand_associations() {
 
     // Room is made for a few more.
     network.run_for(Duration::from_secs(3600));
-    for number in MANY / 10..MANY {
-        if number % 2 == 0 {
-            let datagram = clients[number].seal(APPLICATION_DATA, b"data");
-            network.inject(address(number), &datagram);
-        }
+    for (number, client) in clients.iter_mut().enumerate().skip(MANY / 10).step_by(2) {
+        let datagram = client.seal(APPLICATION_DATA, b"data");
+        network.inject(address(number), &datagram);
     }
     for number in 0..MANY / 20 + 100 {
         let number = if number < 100 { MANY + number } else { 2 * (number - 100) + 1 };

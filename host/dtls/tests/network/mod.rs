@@ -1,5 +1,6 @@
 //! A network of one [`Endpoint`] and many clients in simulated time, which loses, repeats, delays and keeps datagrams
 //! as a test wants.
+#![allow(clippy::unwrap_used, reason = "it is for tests")]
 #![allow(dead_code, reason = "tests and benches use different parts of it")]
 
 pub(crate) mod fault;
