@@ -14,3 +14,4 @@
 
 pub mod credential;
 pub mod endpoint;
+pub mod record;
