@@ -284,7 +284,8 @@ impl Client {
             match self.stream.ssl_read(&mut buffer) {
                 Ok(length) => self.received.push(buffer[..length].to_vec()),
                 Err(error) if error.code() == ErrorCode::ZERO_RETURN => self.alert([1, 0]),
-                Err(_) => break,
+                Err(error) if error.code() == ErrorCode::WANT_READ => break,
+                Err(error) => self.state = State::Failed(error.to_string()),
             }
         }
     }

@@ -141,8 +141,8 @@ fn prove(builder: &mut SslContextBuilder, proof: &Proof) {
             let Some((who, secret)) = ssl.ex_data(slot()).and_then(|slot| slot.psk.as_ref()) else {
                 return Ok(0);
             };
+            // A NUL ends it, which is there already.
             identity[..who.len()].copy_from_slice(who);
-            identity[who.len()] = 0;
             key[..secret.len()].copy_from_slice(secret);
             Ok(secret.len())
         }),

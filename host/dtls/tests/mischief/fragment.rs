@@ -9,7 +9,7 @@ use crate::network::{Capture, Network, address, remote};
 
 #[test]
 fn a_hello_in_pieces_is_answered_when_the_cookie_is_in_the_first() {
-    for size in [60, 100, 150] {
+    for size in [60, 80, 100] {
         let mut network = Network::new();
         let mut client = Client::new(&x509(), network.now);
         let first = cut(&mut client, size);
@@ -48,7 +48,9 @@ fn every_message_of_the_client_in_small_pieces_in_any_order() {
             let mut client = network.half_open(&profile, address(1));
             let mut pieces = cut(&mut client, 20);
             if backwards {
-                pieces.reverse();
+                // But for the ChangeCipherSpec and the Finished message, which come last in a datagram.
+                let handshake = pieces.len() - 2;
+                pieces[..handshake].reverse();
             }
             for piece in pieces {
                 network.inject(address(1), &piece);

@@ -63,6 +63,7 @@ fn killed_again_and_again() {
             }
             network.restart(credentials());
         }
+        network.settle();
         assert!(network.talks(client));
         assert!(network.assert_nonces_unique() >= 150);
     }

@@ -153,7 +153,11 @@ impl Request {
     /// Signed by an issuer or else by itself.
     pub(crate) fn sign(self, issuer: Option<&Identity>) -> Identity {
         let mut name = X509NameBuilder::new().unwrap();
-        name.append_entry_by_text("CN", &self.name).unwrap();
+        if self.name.is_empty() {
+            name.append_entry_by_text("O", "nameless").unwrap();
+        } else {
+            name.append_entry_by_text("CN", &self.name).unwrap();
+        }
         let name = name.build();
         let mut builder = X509Builder::new().unwrap();
         builder.set_version(2).unwrap();

@@ -222,6 +222,9 @@ impl Network {
 
     /// Data goes both ways on a client's newest association.
     pub(crate) fn talks(&mut self, client: usize) -> bool {
+        if !self.clients[client].is_established() {
+            return false;
+        }
         let (heard, before) = (self.clients[client].received.len(), self.received().len());
         self.say(client, b"from the client");
         self.run_for(Duration::from_secs(1));
@@ -245,6 +248,8 @@ impl Network {
         let mut client = Client::new(profile, self.now);
         for _ in 0..2 {
             for datagram in std::mem::take(&mut client.transmits) {
+                let payload = datagram.clone();
+                self.captures.push(Capture { at: self.now, to_server: true, client: at, payload });
                 for answer in self.probe(at, &datagram) {
                     client.handle_datagram(self.now, &answer.payload);
                 }
