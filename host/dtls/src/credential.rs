@@ -270,8 +270,10 @@ impl Credentials {
             Naming::CommonName => common_name(certificate)?,
             Naming::AlternativeName => alternative_name(certificate)?,
         };
-        // A name that a key of another mode has been given to cannot be had by a certificate.
-        if endpoint.is_empty() || self.mode(&endpoint).is_some() {
+        // What is no text in the certificate, or would be cut by whoever ends it at a NUL, is no name. And a name that
+        // a key of another mode has been given to cannot be had by a certificate.
+        let is_text = !endpoint.is_empty() && !endpoint.contains(['\0', char::REPLACEMENT_CHARACTER]);
+        if !is_text || self.mode(&endpoint).is_some() {
             return None;
         }
         Some(Principal {
@@ -320,7 +322,7 @@ fn is_p256(key: &PKey<Public>) -> Result<(), CredentialError> {
 fn common_name(certificate: &X509) -> Option<String> {
     let name = certificate.subject_name();
     let entry = name.entries_by_nid(openssl::nid::Nid::COMMONNAME).next()?;
-    Some(entry.data().as_utf8().ok()?.to_string())
+    entry.data().to_string().ok()
 }
 
 fn alternative_name(certificate: &X509) -> Option<String> {

@@ -12,6 +12,17 @@
 
 #![deny(missing_docs)]
 
+mod association;
+mod context;
+pub mod cookie;
 pub mod credential;
 pub mod endpoint;
+mod ffi;
+mod flight;
+mod handshake;
+pub mod hello;
+pub mod message;
 pub mod record;
+pub mod session;
+
+pub use endpoint::Endpoint;
