@@ -18,7 +18,9 @@ use std::thread;
 use tidegate_dtls::endpoint::Received;
 use tidegate_proto::coap::{Peer, Transmit};
 use tidegate_proto::lwm2m::registration::Registration;
-use tidegate_proto::lwm2m::server::{Config, End, Event, Output, Receipt, Refusal, Request, Server, Settlement};
+use tidegate_proto::lwm2m::server::{
+    Config, End, Event, Output, Receipt, Refusal, Request, Server, Settlement,
+};
 use tidegate_proto::time::Instant;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
@@ -444,10 +446,9 @@ fn receipt(event: &Event) -> Option<Receipt> {
             Some(*receipt)
         }
         Event::Ended { receipt, .. } | Event::Notified { receipt, .. } => *receipt,
-        Event::Answered { .. }
-        | Event::Progressed { .. }
-        | Event::Failed { .. }
-        | Event::Refused { .. } => None,
+        Event::Answered { .. } | Event::Progressed { .. } | Event::Failed { .. } | Event::Refused { .. } => {
+            None
+        }
     }
 }
 
