@@ -234,6 +234,22 @@ fn a_request_that_waits_for_an_association_expires_like_any_other() {
     anew(&mut device, 8, &mut world);
     update(&mut device, &mut world);
     world.assert_silence(device.peer);
+    world.events();
+    // Also if nothing waited in between, and if it is too late by then.
+    for end in [20, 50] {
+        for (deadline, context) in [(40, "open"), (10, "waiting")] {
+            world.perform(Request { deadline: Some(world.now + seconds(deadline)), ..read("a", context) });
+        }
+        world.pass(seconds(end));
+        world.dissociate(world.server.registration("a").map_or(0, |it| it.peer.association));
+        world.pass(seconds(60 - end));
+        let queued = (end < 40).then_some("progressed open Queued");
+        let expected = ["failed waiting Expired"].into_iter().chain(queued).chain(["failed open Expired"]);
+        assert_eq!(summary(&world.events()), expected.collect::<Vec<_>>());
+        anew(&mut device, 9 + end, &mut world);
+        update(&mut device, &mut world);
+        assert_eq!(summary(&world.events()), ["updated a"]);
+    }
 }
 
 #[test]
