@@ -135,6 +135,32 @@ fn bodies_in_blocks_go_on_when_the_association_moves() {
 }
 
 #[test]
+fn blocks_fit_into_the_records_that_the_client_takes() {
+    for (limit, size) in [(512, 256), (1024, 512), (2048, 1024), (4096, 1024), (100, 16)] {
+        let mut world = World::new();
+        let device = Device::secure("a", 7, &[], &mut world);
+        world.server.limit(7, limit);
+        world.server.limit(8, 16);
+        world.perform(write("a", &[7; 1_100], "w"));
+        let asked = world.received(device.peer).expect("a block");
+        assert_eq!((asked.payload().len(), asked.block1().map(|it| it.size())), (size, Some(size)));
+        assert!(limit < 512 || asked.to_bytes().len() <= limit);
+        world.send(device.peer, &empty(Kind::Reset, &asked));
+        world.perform(write("a", &vec![7; size], "whole"));
+        let asked = world.received(device.peer).expect("a request");
+        assert_eq!(asked.block1(), None);
+        world.send(device.peer, &empty(Kind::Reset, &asked));
+        // What it sends in larger blocks is asked for in ones that fit.
+        world.perform(read("a", "r"));
+        let asked = world.received(device.peer).expect("a request");
+        let draft = piggybacked(&asked, Code::CONTENT).option(BLOCK2, &block(0, true, 6));
+        world.send(device.peer, &draft.payload(&[1; 1024]).build());
+        let next = world.received(device.peer).and_then(|it| it.block2()).expect("a block is asked for");
+        assert_eq!((next.size(), next.offset()), (size, 1024));
+    }
+}
+
+#[test]
 fn what_is_asked_of_a_client_without_an_association_fails_at_once() {
     let mut world = World::new();
     let mut device = Device::secure("a", 7, &["lt=600"], &mut world);

@@ -51,6 +51,12 @@ impl Server {
         self.endpoint.associate(peer.association, endpoint);
     }
 
+    /// The records of an association hold so many bytes at most, as its client has asked for (`max_fragment_length`,
+    /// RFC 6066 section 4): bodies go in blocks that fit. Without effect if the association is not known.
+    pub fn limit(&mut self, association: u64, bytes: usize) {
+        self.endpoint.limit(association, bytes);
+    }
+
     /// An association has ended. Its registration stays until its lifetime is over, but cannot be reached before its
     /// client is there again on another association: what is asked of it waits if it is in queue mode, and fails as
     /// unreachable if it is not. Poll the output afterwards.
