@@ -88,7 +88,7 @@ impl Server {
     }
 
     /// The endpoint that the peer's association has proved.
-    pub(super) fn identity(&self, peer: Peer) -> Option<&Arc<str>> {
+    pub fn identity(&self, peer: Peer) -> Option<&Arc<str>> {
         self.endpoint.principal(peer)
     }
 
