@@ -12,6 +12,12 @@
 
 #![deny(missing_docs)]
 
+pub mod cookie;
 pub mod credential;
 pub mod endpoint;
+pub mod hello;
+mod hmac;
+pub mod message;
+#[cfg(test)]
+mod peer;
 pub mod record;
