@@ -51,7 +51,7 @@ fn a_client_of_openssl_comes_back_with_its_cookie() {
         let mut datagram = Vec::new();
         cookies.hello_verify_request(remote(), &read, &mut datagram);
         let second = client.answer(&[datagram]);
-        let again = second.iter().filter_map(|datagram| ClientHello::parse(datagram)).last().unwrap();
+        let again = second.iter().filter_map(|datagram| ClientHello::parse(datagram)).next_back().unwrap();
         assert_eq!((again.message_sequence, again.random), (1, read.random));
         assert!(cookies.check(remote(), &again), "{suites}");
     }

@@ -343,7 +343,7 @@ fn an_identity_has_1_to_128_bytes_and_no_nul() {
         let body = [&[0, u8::try_from(identity.len()).unwrap()], identity].concat();
         assert_eq!(greeted().admit(&key_exchange(&body)), Ok(()));
     }
-    for identity in [&b""[..], &[b'a'; 129], b"\0", b"meter\0", b"meter\07"] {
+    for identity in [&b""[..], &[b'a'; 129], b"\0", b"meter\0", b"meter\x007"] {
         assert!(!is_acceptable_identity(identity));
         let body = [&[0, u8::try_from(identity.len()).unwrap()], identity].concat();
         assert_eq!(greeted().admit(&key_exchange(&body)), Err(Refusal::Identity));
