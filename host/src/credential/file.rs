@@ -1,7 +1,10 @@
 //! Reading `credentials.toml` and the files that it names.
 //!
-//! 1. the text is read, and wiped in the end; 2. serde sorts it into tables; 3. each entry becomes a credential. An error
-//! is that of the configuration: file, line, key, what is wrong and what would be right.
+//! 1. the text is read, and wiped in the end;
+//! 2. serde sorts it into tables;
+//! 3. each entry becomes a credential.
+//!
+//! An error is that of the configuration: file, line, key, what is wrong and what would be right.
 
 use std::io;
 use std::ops::Range;
@@ -81,7 +84,7 @@ impl Outcome {
     }
 }
 
-fn read_text(file: &Path, seen: &mut Seen) -> Result<(Zeroizing<String>, u32), ConfigError> {
+pub(super) fn read_text(file: &Path, seen: &mut Seen) -> Result<(Zeroizing<String>, u32), ConfigError> {
     let (bytes, metadata) = seen.read(file, LARGEST_TEXT).map_err(|error| {
         let mut refused = ConfigError::unreadable(file, &error);
         if error.kind() == io::ErrorKind::NotFound {
@@ -274,7 +277,7 @@ impl<'a> Draft<'a> {
             None | Some("common-name") => Naming::CommonName,
             Some("alternative-name") => Naming::AlternativeName,
             Some(_) => {
-                let place = x509.endpoint.as_ref().map_or(table.span(), Spanned::span);
+                let place = x509.endpoint.as_ref().map_or_else(|| table.span(), Spanned::span);
                 let message = "must be \"common-name\" or \"alternative-name\"";
                 return Err(self.source.error(&place, "x509.endpoint", message));
             }
@@ -352,7 +355,7 @@ impl<'a> Draft<'a> {
         most: u64,
         is_secret: IsSecret,
     ) -> Result<Zeroizing<Vec<u8>>, ConfigError> {
-        let path = self.source.file.parent().unwrap_or(Path::new("")).join(typed.as_ref());
+        let path = self.source.file.parent().unwrap_or_else(|| Path::new("")).join(typed.as_ref());
         let read = self.seen.read(&path, most);
         let (bytes, metadata) = read.map_err(|error| {
             let message = format!("the file {} cannot be read: {error}", path.display());

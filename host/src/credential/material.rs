@@ -7,7 +7,10 @@ use tidegate_dtls::credential::Key;
 use zeroize::Zeroizing;
 
 /// A pre-shared key from hex digits.
-pub(super) fn key(hex: &str) -> Result<Key, String> {
+///
+/// # Errors
+/// What is wrong with them, without any of them.
+pub fn key(hex: &str) -> Result<Key, String> {
     let mut bytes = Zeroizing::new(vec![0; hex.len() / 2]);
     decode_hex(hex, &mut bytes)?;
     // Copied into a box of its own, as shrinking a vector may leave its bytes behind.
@@ -15,7 +18,10 @@ pub(super) fn key(hex: &str) -> Result<Key, String> {
 }
 
 /// The DER of a public key from what a file holds: PEM, DER, or what can be written in `public-key`.
-pub(super) fn public_key_from_file(bytes: &[u8]) -> Result<Vec<u8>, String> {
+///
+/// # Errors
+/// When it is none of them.
+pub fn public_key_from_file(bytes: &[u8]) -> Result<Vec<u8>, String> {
     // A SubjectPublicKeyInfo is a SEQUENCE; in text, 0x30 is the digit 0, which is how hex of one begins, too.
     let is_text = bytes.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace());
     if bytes.first() == Some(&SEQUENCE) && !is_text {
@@ -26,7 +32,10 @@ pub(super) fn public_key_from_file(bytes: &[u8]) -> Result<Vec<u8>, String> {
 }
 
 /// The DER of a public key from base64 (or hex) of it, or from PEM.
-pub(super) fn public_key(text: &str) -> Result<Vec<u8>, String> {
+///
+/// # Errors
+/// When it is none of them. What the DER holds is not looked at.
+pub fn public_key(text: &str) -> Result<Vec<u8>, String> {
     if text.starts_with("-----BEGIN") {
         let key = PKey::public_key_from_pem(text.as_bytes())
             .map_err(|_| "is not a public key in PEM (\"BEGIN PUBLIC KEY\")".to_owned())?;

@@ -1,10 +1,11 @@
 //! Reading the credentials again when they change: the file itself, or a key or certificate that it names.
 //!
-//! 1. the file system tells of a change in one of their folders; what comes soon after belongs to it; 2. where it tells
-//! nothing, looking now and then finds out; SIGHUP asks, too; 3. the file is read on a thread for blocking work; 4. if it is
-//! right and says something else than before, it is passed on. If it is wrong, the credentials in force stay. If a
-//! credential is gone, it may be half written: it is believed once it has been at rest for a moment, as that credential's
-//! associations end.
+//! 1. the file system tells of a change in one of their folders; what comes soon after belongs to it;
+//! 2. where it tells nothing, looking now and then finds out; SIGHUP asks, too;
+//! 3. the file is read on a thread for blocking work;
+//! 4. if it is right and says something else than before, it is passed on. If it is wrong, the credentials in force stay. If
+//!    a credential is gone, it may be half written: it is believed once it has been at rest for a moment, as that
+//!    credential's associations end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -85,3 +85,25 @@ pub trait Entropy: Send {
     /// Fill the buffer with random bytes.
     fn fill(&mut self, buffer: &mut [u8]);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn an_association_is_the_same_peer_wherever_it_is() {
+        let at = |port, listener, association| Peer {
+            address: ([192, 0, 2, 1], port).into(),
+            listener,
+            association,
+        };
+        assert_eq!(at(1, 0, 7), at(2, 1, 7));
+        assert_ne!(at(1, 0, 7), at(1, 0, 8));
+        assert_ne!(at(1, 0, 7), at(1, 0, 0));
+        assert_ne!(at(1, 0, 0), at(2, 0, 0));
+        assert_ne!(at(1, 0, 0), at(1, 1, 0));
+        let all = [at(1, 0, 7), at(2, 1, 7), at(1, 0, 8), at(1, 0, 0), at(2, 0, 0), at(1, 1, 0)];
+        assert_eq!(all.iter().collect::<HashSet<_>>().len(), 5, "their hashes agree with that");
+    }
+}

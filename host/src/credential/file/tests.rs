@@ -124,21 +124,30 @@ fn an_empty_file_is_nobody() {
     assert!(Scene::new().read("").unwrap().credentials.is_empty());
 }
 
+type Case<'a> = (String, usize, &'a str, &'a str);
+
+fn refused(scene: &Scene, cases: &[Case<'_>]) {
+    for (text, line, key, part) in cases {
+        let error = scene.read(text).unwrap_err();
+        assert_eq!((error.line, error.key.as_str()), (*line, *key), "{error}\n{text}");
+        assert!(error.message.contains(part), "{error}\n{text}");
+        assert_eq!(error.file, scene.path("credentials.toml"));
+    }
+}
+
+fn psk(rest: &str) -> String {
+    format!("[[psk]]\nidentity = \"a\"\n{rest}")
+}
+
+fn raw_public_key(rest: &str) -> String {
+    format!("[[raw-public-key]]\nendpoint = \"b\"\n{rest}")
+}
+
 #[test]
-fn errors_name_line_and_key_and_what_would_be_right() {
+fn errors_of_entries_name_line_and_key_and_what_would_be_right() {
     let scene = Scene::new();
-    scene.write("other.key", &private_key().private_key_to_pem_pkcs8().unwrap());
-    let p384 = EcGroup::from_curve_name(Nid::SECP384R1).unwrap();
-    let p384 = PKey::from_ec_key(EcKey::generate(&p384).unwrap()).unwrap();
-    scene.write("p384.key", &p384.private_key_to_pem_pkcs8().unwrap());
-    let cipher = openssl::symm::Cipher::aes_128_cbc();
-    let locked = private_key().private_key_to_pem_pkcs8_passphrase(cipher, b"secret").unwrap();
-    scene.write("locked.key", &locked);
     scene.write("binary.key", &[0xff, 0xfe]);
     let (raw, long) = (public_key(), "00".repeat(65));
-    let psk = |rest: &str| format!("[[psk]]\nidentity = \"a\"\n{rest}");
-    let raw_public_key = |rest: &str| format!("[[raw-public-key]]\nendpoint = \"b\"\n{rest}");
-    let x509 = "[x509]\ntrusted = [\"ca.pem\"]\n";
     let cases = [
         (psk("key = \"001\""), 3, "psk.key", "has 3 hex digits"),
         (psk("key = \"00:11\""), 3, "psk.key", "is not hex: character 3"),
@@ -179,6 +188,22 @@ fn errors_name_line_and_key_and_what_would_be_right() {
             "raw-public-key.endpoint",
             "the endpoint \"b\" has a credential of another mode already; one endpoint has one security mode, in line 4",
         ),
+    ];
+    refused(&scene, &cases);
+}
+
+#[test]
+fn errors_of_keys_and_certificates_name_line_and_key_and_what_would_be_right() {
+    let scene = Scene::new();
+    scene.write("other.key", &private_key().private_key_to_pem_pkcs8().unwrap());
+    let p384 = EcGroup::from_curve_name(Nid::SECP384R1).unwrap();
+    let p384 = PKey::from_ec_key(EcKey::generate(&p384).unwrap()).unwrap();
+    scene.write("p384.key", &p384.private_key_to_pem_pkcs8().unwrap());
+    let cipher = openssl::symm::Cipher::aes_128_cbc();
+    let locked = private_key().private_key_to_pem_pkcs8_passphrase(cipher, b"secret").unwrap();
+    scene.write("locked.key", &locked);
+    let (raw, x509) = (public_key(), "[x509]\ntrusted = [\"ca.pem\"]\n");
+    let cases = [
         (raw_public_key("public-key = \"%\""), 3, "raw-public-key.public-key", "neither base64 nor hex"),
         (raw_public_key("public-key = \"AAAA\""), 3, "raw-public-key.public-key", "SubjectPublicKeyInfo"),
         (
@@ -228,12 +253,7 @@ fn errors_name_line_and_key_and_what_would_be_right() {
         ("[[psk]]\nidentity = \"a\"\nkey = \"00".to_owned(), 3, "psk.key", "invalid basic string"),
         ("[sever]".to_owned(), 1, "sever", "did you mean `server`?"),
     ];
-    for (text, line, key, part) in cases {
-        let error = scene.read(&text).unwrap_err();
-        assert_eq!((error.line, error.key.as_str()), (line, key), "{error}\n{text}");
-        assert!(error.message.contains(part), "{error}\n{text}");
-        assert_eq!(error.file, scene.path("credentials.toml"));
-    }
+    refused(&scene, &cases);
 }
 
 #[test]

@@ -48,16 +48,14 @@ impl Server {
     /// The peer's association has proved that the client is this endpoint: to be called before its first datagram, also
     /// for an association that is known from before a restart. Without effect for a peer without an association.
     pub fn associate(&mut self, _now: Instant, peer: Peer, endpoint: Arc<str>) {
-        if peer.is_secure() {
-            self.associations.insert(peer.association, endpoint);
-        }
+        self.endpoint.associate(peer.association, endpoint);
     }
 
     /// An association has ended. Its registration stays until its lifetime is over, but cannot be reached before its
     /// client is there again on another association: what is asked of it waits if it is in queue mode, and fails as
     /// unreachable if it is not. Poll the output afterwards.
     pub fn dissociate(&mut self, now: Instant, association: u64) {
-        let Some(endpoint) = self.associations.remove(&association) else { return };
+        let Some(endpoint) = self.endpoint.dissociate(association) else { return };
         if let Some(key) = self.clients.of_endpoint(&endpoint)
             && self.clients.get(key).is_some_and(|it| it.registration.peer.association == association)
         {
@@ -85,7 +83,7 @@ impl Server {
 
     /// The endpoint that the peer's association has proved.
     pub(super) fn identity(&self, peer: Peer) -> Option<&Arc<str>> {
-        self.associations.get(&peer.association)
+        self.endpoint.principal(peer)
     }
 
     /// Why a peer may not register an endpoint name; none if it may.
@@ -143,10 +141,7 @@ impl Server {
 
     /// Whether there is a way to the client: not if its association has ended.
     pub(super) fn is_reachable(&self, key: usize) -> bool {
-        self.clients.get(key).is_some_and(|client| {
-            let peer = client.registration.peer;
-            !peer.is_secure() || self.associations.contains_key(&peer.association)
-        })
+        self.clients.get(key).is_some_and(|client| self.endpoint.is_reachable(client.registration.peer))
     }
 
     /// What waits for a client that cannot be reached goes on waiting in queue mode, and while the client registers;

@@ -117,7 +117,7 @@ pub struct Counters {
     pub unexpected_requests: u64,
     /// Registers and the like left unanswered since one of the same client was not settled yet.
     pub overlapping_registrations: u64,
-    /// Notifications whose client had gone, or that somebody else sent.
+    /// Notifications of a client that was there before the one whose registration stands: without DTLS, or gone.
     pub stray_notifications: u64,
     /// Clients that were found at another address, or on another DTLS association.
     pub moved: u64,
@@ -138,8 +138,6 @@ pub struct Server {
     endpoint: Endpoint,
     entropy: SharedEntropy,
     clients: Clients,
-    /// The endpoints that the DTLS associations have proved.
-    associations: FxHashMap<u64, Arc<str>>,
     secured: Secured,
     /// The first Registers that are not settled yet, by endpoint name.
     registering: HashMap<Arc<str>, Receipt>,
@@ -166,7 +164,6 @@ impl Server {
             config,
             entropy,
             clients: Clients::default(),
-            associations: FxHashMap::default(),
             secured: Secured::default(),
             registering: HashMap::new(),
             exchanges: FxHashMap::default(),

@@ -72,8 +72,8 @@ impl Server {
         }
     }
 
-    /// Whose notification it is. Its token is unguessable, so it may come from any address; but a token that was used
-    /// over DTLS means nothing without it (RFC 7252 section 9.1.1), nor to another endpoint.
+    /// Whose notification it is. Its token is unguessable, so it may come from any address of a client without DTLS;
+    /// but not if the client uses DTLS now. The endpoint has seen to it that one over DTLS is from its client.
     fn identify(&self, peer: Peer, id: ObservationId) -> Option<(usize, Asked)> {
         let observation = self.observations.get(&id)?;
         let client = self.clients.get(observation.client)?;

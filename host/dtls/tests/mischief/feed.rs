@@ -1,0 +1,30 @@
+//! The fuzz target `association_feed` for those who have no fuzzer at hand: random inputs.
+
+use crate::association_feed_body::run;
+use crate::network::fault::Chance;
+
+#[test]
+fn datagrams_mutated_at_random() {
+    for seed in 0..600 {
+        let mut chance = Chance(seed);
+        let length = usize::try_from(chance.below(120)).unwrap();
+        let input: Vec<u8> = (0..length).map(|_| chance.next() as u8).collect();
+        run(&input);
+    }
+}
+
+/// Most of the exchange is left alone, so that it comes further.
+#[test]
+fn single_datagrams_mutated_at_random() {
+    for seed in 0..600 {
+        let mut chance = Chance(seed ^ 0xfeed);
+        let mut input = vec![chance.next() as u8];
+        for _ in 0..chance.below(10) {
+            // Nothing happens, and a little time passes.
+            input.extend([0, 3]);
+        }
+        let length = chance.below(12);
+        input.extend((0..length).map(|_| chance.next() as u8));
+        run(&input);
+    }
+}

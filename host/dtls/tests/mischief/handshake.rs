@@ -1,0 +1,66 @@
+//! Handshakes without mischief: every suite, every mode, full and resumed, with and without connection IDs.
+
+use crate::client::profile::Profile;
+use crate::network::Network;
+use crate::network::identity::{identities, psk, raw, x509};
+use tidegate_dtls::credential::Mode;
+
+#[test]
+fn psk_suites() {
+    for (suite, name) in PSK_SUITES {
+        shakes_hands(&psk().with_suites(suite), name, Mode::Psk, "urn:dev:psk");
+    }
+}
+
+#[test]
+fn certificate_suites() {
+    for (suite, name) in ECDSA_SUITES {
+        shakes_hands(&x509().with_suites(suite), name, Mode::X509, "urn:dev:x509");
+    }
+}
+
+#[test]
+fn raw_public_key_suites() {
+    for (suite, name) in ECDSA_SUITES {
+        let client = shakes_hands(&raw().with_suites(suite), name, Mode::RawPublicKey, "urn:dev:raw");
+        let shown = client.clients[0].peer_raw_public_key();
+        assert_eq!(shown, Some(identities().server.key.public_key_to_der().unwrap()));
+    }
+}
+
+/// A handshake, data both ways, and the same resumed.
+fn shakes_hands(profile: &Profile, suite: &str, mode: Mode, endpoint: &str) -> Network {
+    let mut network = Network::new();
+    let client = network.connect(profile);
+    assert_eq!(network.clients[client].suite(), suite);
+    let (_, principal, summary) = network.established().pop().unwrap();
+    assert_eq!((principal.mode, &*principal.endpoint), (mode, endpoint));
+    assert_eq!((summary.suite, summary.resumed, summary.connection_id), (suite, false, false));
+    assert!(network.talks(client), "{suite}");
+
+    let resuming = profile.clone().with_session(network.clients[client].session());
+    let again = network.connect(&resuming);
+    assert!(network.clients[again].is_resumed(), "{suite}");
+    let (_, resumed, summary) = network.established().pop().unwrap();
+    assert_eq!(resumed, principal);
+    assert_eq!((summary.suite, summary.resumed), (suite, true));
+    assert!(network.talks(again), "{suite}");
+    assert_eq!((network.endpoint.len(), network.ended().len()), (2, 0));
+    network.assert_nonces_unique();
+    network
+}
+
+/// OpenSSL's names and IANA's.
+pub(crate) const PSK_SUITES: [(&str, &str); 5] = [
+    ("PSK-AES128-CCM8", "TLS_PSK_WITH_AES_128_CCM_8"),
+    ("PSK-AES128-CCM", "TLS_PSK_WITH_AES_128_CCM"),
+    ("PSK-AES128-GCM-SHA256", "TLS_PSK_WITH_AES_128_GCM_SHA256"),
+    ("PSK-AES128-CBC-SHA256", "TLS_PSK_WITH_AES_128_CBC_SHA256"),
+    ("ECDHE-PSK-AES128-CBC-SHA256", "TLS_ECDHE_PSK_WITH_AES_128_CBC_SHA256"),
+];
+pub(crate) const ECDSA_SUITES: [(&str, &str); 4] = [
+    ("ECDHE-ECDSA-AES128-CCM8", "TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8"),
+    ("ECDHE-ECDSA-AES128-CCM", "TLS_ECDHE_ECDSA_WITH_AES_128_CCM"),
+    ("ECDHE-ECDSA-AES128-GCM-SHA256", "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"),
+    ("ECDHE-ECDSA-AES128-SHA256", "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256"),
+];
