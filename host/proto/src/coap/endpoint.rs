@@ -16,6 +16,7 @@ use super::block::{Limits, Transfers};
 use super::deduplication::Deduplication;
 use super::exchange::Exchanges;
 use super::message::Message;
+pub use super::observe::Observation;
 use super::observe::Observations;
 use super::peers::Peers;
 pub use super::token::Token;
@@ -346,6 +347,22 @@ impl Endpoint {
 
     fn is_with(&self, serial: u64, peer: Peer) -> bool {
         self.exchanges.get(serial).is_some_and(|exchange| exchange.peer == peer)
+    }
+
+    /// Forget an observation that goes on at another endpoint, of another shard. None if it is not known.
+    pub fn hand_over_observation(&mut self, id: ObservationId) -> Option<Observation> {
+        let observation = self.observations.remove(id)?;
+        if let Some(serial) = observation.fetch
+            && let Some(exchange) = self.close(serial)
+        {
+            self.emit(Event::FetchEnded { peer: exchange.peer });
+        }
+        Some(observation)
+    }
+
+    /// Go on with an observation of another endpoint. Its token tells the other shard; notifications by it are taken.
+    pub fn take_over_observation(&mut self, id: ObservationId, token: Token, observation: Observation) {
+        self.observations.adopt(id, token, observation);
     }
 
     /// Whether the rest of a notification of this peer is being fetched. Some clients answer nothing else meanwhile, so

@@ -1,7 +1,7 @@
 //! Who a client has proved to be, and what follows when its DTLS association begins, moves and ends.
 //!
 //! An association proves one endpoint name (`associate`, from the credential it was made with), and a client may register
-//! that one only (transport 1.2.1 section 5.2.9). One endpoint has one security mode: what registered over DTLS, or has
+//! that one only. One endpoint has one security mode: what registered over DTLS, or has
 //! credentials (`set_secured`), does not register without; the other way round, whoever proves to be the endpoint takes
 //! over a registration made without.
 //!
@@ -193,7 +193,7 @@ impl Server {
     }
 
     /// Nothing that the client was asked on its association will be answered any more.
-    fn strand(&mut self, key: usize) {
+    pub(super) fn strand(&mut self, key: usize) {
         let Some(client) = self.clients.get_mut(key) else { return };
         client.queue.release_all();
         self.endpoint.end_fetches(client.registration.peer, &client.observations);
