@@ -170,6 +170,16 @@ impl Gateway {
         Ok(())
     }
 
+    /// End it cleanly and start it again with the same configuration, data and ports.
+    pub fn terminate_and_restart(&mut self) -> Result<()> {
+        let status = self.process.terminate()?;
+        if !status.success() {
+            bail!("the gateway ended with {status}");
+        }
+        self.process = run(self.folder.path())?;
+        Ok(())
+    }
+
     fn start_once(setup: &Setup) -> Result<Self> {
         let folder = TempDir::new()?;
         let (coap, dtls, embedded) = (port::free()?, port::free()?, port::free()?);

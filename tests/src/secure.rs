@@ -192,6 +192,11 @@ impl Secure {
         }
     }
 
+    /// The next application data that is there already, if any.
+    pub fn receive_now(&self) -> Result<Option<Vec<u8>>> {
+        self.receive_within(Duration::from_millis(1))
+    }
+
     /// What has ended the association, when the gateway has; somebody must be receiving.
     pub fn ended(&self) -> Result<String> {
         self.ended.take("end of the association", |_| true)
