@@ -1,9 +1,12 @@
 //! Builds a gateway from its configuration, and stops it: the only file that names everything.
 //!
-//! 1. translators are proved; 2. sockets are bound; 3. the broker, if it is ours, and the session to it start;
-//! 4. the shards start, then the downlink thread; 5. the folder of object definitions is watched. Stopping goes the other way, so that what was taken in still goes out.
+//! Translators are proved, what DTLS needs is read, sockets are bound; the broker, if it is ours, and the session to it
+//! start, then the shards, then the downlink thread; at last the folder of object definitions and the credentials are
+//! watched. Stopping goes the other way, so that what was taken in still goes out.
 
-use std::net::SocketAddr;
+mod security;
+
+use std::net::{SocketAddr, UdpSocket};
 use std::pin::pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -17,20 +20,24 @@ use tokio::sync::watch;
 
 use crate::bridge::{Downlink, Faults, Pattern, Routing, Shared, UplinkBridge};
 use crate::config::{self, Config};
+use crate::credential::CredentialWatch;
 use crate::model::{self, Folder, Readers, Reading, Watch};
 use crate::mqtt::{self, EmbeddedBroker, Outbox, QoS, Session, SessionOptions, Subscription};
 use crate::net::{self, Clock, Directory, Shard, ShardHandle};
 use crate::plugin::contract::types;
 use crate::plugin::{Artifact, Engine, Generation, Limits, Slot};
+use security::Security;
 
 /// A running gateway.
 #[derive(Debug)]
 pub struct Gateway {
     coap: Vec<SocketAddr>,
+    dtls: Vec<SocketAddr>,
     broker: String,
     session: Session,
     embedded: Option<EmbeddedBroker>,
     models: Watch,
+    credentials: Option<CredentialWatch>,
     stop: watch::Sender<bool>,
     shards: Vec<JoinHandle<()>>,
     downlink: JoinHandle<()>,
@@ -48,41 +55,69 @@ impl Gateway {
         let mut folder = Folder::new(&config.models.directory);
         let shared = share(routing, read_models(&mut folder));
         let count = shard_count(config)?;
-        let sockets = net::bind_listeners(&config.coap.listen, count.into())?;
-        let coap = sockets.iter().take(1).flatten().filter_map(|socket| socket.local_addr().ok()).collect();
+        let mut security = Security::prepare(config)?;
+        let coap = net::bind_listeners("[coap] listen", &config.coap.listen, count.into())?;
+        let dtls = net::bind_listeners("[dtls] listen", &config.dtls.listen, count.into())?;
+        let listening = (addresses(&coap), addresses(&dtls));
         let (embedded, options) = broker(config).await?;
         let broker = match &embedded {
-            Some(broker) => broker.listening().iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
+            Some(broker) => list(broker.listening()),
             None => format!("{}:{}", options.host, options.port),
         };
         let (mut lanes, drain) = Outbox::open(usize::from(count) + 1, config.mqtt.outbox);
         let (session, incoming) = Session::start(&options, drain, subscriptions);
         let (stop, stopped) = watch::channel(false);
-        let (handles, commands): (Vec<ShardHandle>, Vec<_>) =
-            (0..count).map(|_| Shard::<UplinkBridge>::handle()).unzip();
+        let (handles, commands): (Vec<ShardHandle>, Vec<_>) = (0..count).map(|_| ShardHandle::new()).unzip();
         let replies = lanes.pop().context("the outbox has a lane for replies")?;
         let downlink = Downlink::new(shared.clone(), replies, handles.clone()).start(incoming)?;
         let mut shards = Vec::new();
-        for (number, ((sockets, lane), commands)) in
-            (0..count).zip(sockets.into_iter().zip(lanes).zip(commands))
-        {
+        let sockets = coap.into_iter().zip(dtls).map(|(coap, dtls)| coap.into_iter().chain(dtls).collect());
+        for (number, ((sockets, lane), commands)) in (0..count).zip(sockets.zip(lanes).zip(commands)) {
+            let (secure, snapshots) = match &mut security {
+                Some(security) => {
+                    let (secure, snapshots) = security.shard(config, number, count)?;
+                    (Some(secure), snapshots)
+                }
+                None => (None, Vec::new()),
+            };
             let shard = Shard {
                 config: server_config(config, &shared, number),
                 sockets,
+                secure,
+                snapshots,
                 uplink: UplinkBridge::new(number, shared.clone(), lane, handles.clone()),
                 directory: Arc::clone(&shared.directory),
                 clock: shared.clock,
             };
             shards.push(shard.start(commands, handles.clone(), stopped.clone())?);
         }
+        let credentials = security.map(|security| security.watch(config, handles.clone(), stopped.clone()));
         let readers = Readers { current: Arc::clone(&shared.models), shards: handles };
         let models = Watch::start(folder, readers, LOOK_EVERY, stopped);
-        Ok(Self { coap, broker, session, embedded, models, stop, shards, downlink, _engine: engine })
+        let (coap, dtls) = listening;
+        Ok(Self {
+            coap,
+            dtls,
+            broker,
+            session,
+            embedded,
+            models,
+            credentials,
+            stop,
+            shards,
+            downlink,
+            _engine: engine,
+        })
     }
 
     /// Where CoAP is listened to.
     pub fn coap(&self) -> &[SocketAddr] {
         &self.coap
+    }
+
+    /// Where DTLS is listened to.
+    pub fn dtls(&self) -> &[SocketAddr] {
+        &self.dtls
     }
 
     /// The broker's address, or the addresses of the embedded one.
@@ -95,9 +130,12 @@ impl Gateway {
         &self.session
     }
 
-    /// Read the folder of object definitions again.
-    pub fn read_models_again(&self) {
+    /// Read the folder of object definitions again, and the credentials.
+    pub fn read_again(&self) {
         self.models.read_again();
+        if let Some(credentials) = &self.credentials {
+            credentials.read_again();
+        }
     }
 
     /// Take in nothing more, send what was taken in, then end.
@@ -121,23 +159,27 @@ impl Gateway {
     }
 }
 
-/// Run a gateway until SIGINT or SIGTERM. At SIGHUP it reads the object definitions again.
+/// Run a gateway until SIGINT or SIGTERM. At SIGHUP it reads the object definitions and the credentials again.
 pub async fn run(config: Config) -> anyhow::Result<()> {
     let mut hangups = signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?;
     let gateway = Gateway::start(&config).await?;
-    let coap = gateway.coap().iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-    tracing::info!(coap, mqtt = gateway.broker(), version = env!("CARGO_PKG_VERSION"), "ready");
+    let (coap, dtls) = (list(gateway.coap()), list(gateway.dtls()));
+    tracing::info!(coap, dtls, mqtt = gateway.broker(), version = env!("CARGO_PKG_VERSION"), "ready");
     let mut stop = pin!(stop_signal());
     let signal = loop {
         tokio::select! {
             signal = &mut stop => break signal?,
-            Some(()) = hangups.recv() => gateway.read_models_again(),
+            Some(()) = hangups.recv() => gateway.read_again(),
         }
     };
     tracing::info!(signal, "stopping");
     gateway.stop().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+fn list(addresses: &[SocketAddr]) -> String {
+    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
 
 /// Waits for SIGINT or SIGTERM and names it.
@@ -188,9 +230,15 @@ fn route(slots: Vec<Arc<Slot>>, config: &Config) -> anyhow::Result<Routing> {
     })
 }
 
-/// Listeners are numbered in the order of the configuration, which has checked that the address is among them.
+/// Listeners are numbered in the order of the configuration, CoAP's first; it has checked that the address is among them.
 fn listener_number(config: &Config, address: SocketAddr) -> Option<u16> {
-    u16::try_from(config.coap.listen.iter().position(|of| *of == address)?).ok()
+    let mut listeners = config.coap.listen.iter().chain(&config.dtls.listen);
+    u16::try_from(listeners.position(|of| *of == address)?).ok()
+}
+
+/// Where sockets listen; those of the first shard, as all share their ports.
+fn addresses(by_shard: &[Vec<UdpSocket>]) -> Vec<SocketAddr> {
+    by_shard.iter().take(1).flatten().filter_map(|socket| socket.local_addr().ok()).collect()
 }
 
 /// What the translators want to hear of MQTT.

@@ -4,8 +4,10 @@
 
 pub mod app;
 pub mod bridge;
+mod change;
 pub mod cli;
 pub mod config;
+pub mod credential;
 pub mod demo;
 pub mod log;
 pub mod model;

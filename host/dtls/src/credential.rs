@@ -204,7 +204,8 @@ impl Credentials {
     /// # Errors
     /// When they cannot be read or do not belong together.
     pub fn present(&mut self, private_key: &[u8], chain: Option<&[u8]>) -> Result<(), CredentialError> {
-        let key = PKey::private_key_from_pem(private_key)
+        // Without an answer of ours OpenSSL would ask at the terminal for the password.
+        let key = PKey::private_key_from_pem_callback(private_key, |_| Ok(0))
             .map_err(|_| malformed("not a private key in PEM, or one that needs a password"))?;
         let public = key.public_key_to_der().and_then(|der| PKey::public_key_from_der(&der));
         is_p256(&public.map_err(|_| malformed("a private key without a public one"))?)?;
@@ -227,6 +228,11 @@ impl Credentials {
     /// Whether the credential is still among them.
     pub fn holds(&self, principal: &Principal) -> bool {
         self.fingerprints.contains(&principal.fingerprint)
+    }
+
+    /// Whether every credential of these is among the others: nobody loses anything by a change to them.
+    pub fn is_within(&self, others: &Self) -> bool {
+        self.fingerprints.is_subset(&others.fingerprints)
     }
 
     /// How an endpoint has to prove who it is, if a credential names it. Certificates name nobody beforehand.

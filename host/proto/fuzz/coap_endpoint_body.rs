@@ -25,6 +25,7 @@ pub(crate) fn run(input: &[u8]) -> [u32; 5] {
         endings: HashMap::new(),
         seen: [0; 5],
     };
+    script.endpoint.associate(1, "a".into());
     while script.step().is_some() {
         script.drain();
         let occupancy = script.endpoint.occupancy();
@@ -122,6 +123,14 @@ impl Script<'_> {
     fn forget(&mut self) -> Option<()> {
         let (what, number, peer) = (self.byte()?, u64::from(self.byte()?), self.peer()?);
         match what % 3 {
+            // The rare numbers are for the association that some peers have.
+            _ if number == 0xFC => self.endpoint.associate(1, "a".into()),
+            _ if number == 0xFD => self.endpoint.associate(1, "b".into()),
+            _ if number == 0xFE => drop(self.endpoint.dissociate(1)),
+            _ if number == 0xFF => {
+                let observations: Vec<ObservationId> = (0..4).map(ObservationId).collect();
+                self.endpoint.end_fetches(peer, &observations);
+            }
             0 => {
                 self.endpoint.abandon(RequestId(number));
                 if let Some(0) = self.endings.get(&number) {

@@ -76,7 +76,7 @@ pub(crate) fn raw(event: &Event, models: &Models) -> Option<Publication> {
         Event::Registered { registration, .. } => return Some(lifecycle("registered", registration)),
         Event::Updated { registration, .. } => return Some(lifecycle("updated", registration)),
         Event::Ended { registration, .. } => return Some(lifecycle("ended", registration)),
-        Event::Progressed { .. } | Event::Failed { .. } => return None,
+        Event::Progressed { .. } | Event::Failed { .. } | Event::Refused { .. } => return None,
     };
     let topic = raw_topic(&registration.endpoint);
     let definitions = Defined::new(models, registration);

@@ -92,6 +92,7 @@ pub(crate) fn with_event<R>(
             failure: self::failure(failure),
             received,
         })),
+        Event::Refused { .. } => unreachable!("no translator is told"),
     }
 }
 

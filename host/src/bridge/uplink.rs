@@ -58,6 +58,7 @@ impl UplinkBridge {
                     self.call(slot, event, &mut outcome);
                 }
             }
+            Concerned::Nobody => {}
         }
         outcome
     }
@@ -204,14 +205,16 @@ fn repeats(event: &Event) -> bool {
     match event {
         Event::Registered { .. } | Event::Updated { .. } | Event::Sent { .. } => true,
         Event::Ended { receipt, .. } | Event::Notified { receipt, .. } => receipt.is_some(),
-        Event::Answered { .. } | Event::Progressed { .. } | Event::Failed { .. } => false,
+        Event::Answered { .. } | Event::Progressed { .. } | Event::Failed { .. } | Event::Refused { .. } => {
+            false
+        }
     }
 }
 
 /// The client of an event that is at this shard, and will be there when the event is accepted.
 fn here(event: &Event) -> Option<&str> {
     match event {
-        Event::Failed { .. } | Event::Ended { .. } => None,
+        Event::Failed { .. } | Event::Ended { .. } | Event::Refused { .. } => None,
         event => Some(endpoint(event)),
     }
 }
@@ -220,6 +223,8 @@ fn here(event: &Event) -> Option<&str> {
 enum Concerned<'a> {
     Asker(&'a str),
     Routes(&'a Registration),
+    /// It is for the log only.
+    Nobody,
 }
 
 fn concerned(event: &Event) -> Concerned<'_> {
@@ -232,6 +237,7 @@ fn concerned(event: &Event) -> Concerned<'_> {
         | Event::Updated { registration, .. }
         | Event::Ended { registration, .. }
         | Event::Sent { registration, .. } => Concerned::Routes(registration),
+        Event::Refused { .. } => Concerned::Nobody,
     }
 }
 
@@ -244,7 +250,7 @@ fn endpoint(event: &Event) -> &str {
         | Event::Notified { registration, .. }
         | Event::Sent { registration, .. }
         | Event::Progressed { registration, .. } => &registration.endpoint,
-        Event::Failed { endpoint, .. } => endpoint,
+        Event::Failed { endpoint, .. } | Event::Refused { endpoint, .. } => endpoint,
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! `main` calls `main` here and hands in the two functions of `app`, so that this file knows nothing of what they do.
 
+mod credentials;
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -10,6 +12,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Broker, Config};
+use crate::credential;
 use crate::log::{self, Format};
 use crate::model::{Folder, Reading};
 
@@ -48,6 +51,7 @@ where
             runtime()?.block_on(run(config))
         }
         Command::Check(file) => check(&file.load()?),
+        Command::Credentials(options) => credentials::run(&options),
         Command::Demo(options) => runtime()?.block_on(demo(options)),
     }
 }
@@ -72,6 +76,8 @@ enum Command {
     Run(ConfigFile),
     /// Read the configuration and say what it means
     Check(ConfigFile),
+    /// Say who may connect over DTLS, and by which key
+    Credentials(credentials::Credentials),
     /// Show the gateway at work with a simulated device and the embedded broker
     Demo(DemoOptions),
 }
@@ -118,8 +124,24 @@ fn check(config: &Config) -> anyhow::Result<()> {
     let reading = Folder::new(&config.models.directory).read();
     println!("{}", summary(config, &reading));
     reading.problems.iter().for_each(|problem| println!("{problem}"));
+    check_credentials(config)?;
     anyhow::ensure!(reading.broken == 0, "object definitions are broken: {}", reading.broken);
     println!("The configuration is right.");
+    Ok(())
+}
+
+/// The gateway does not start without its credentials if it is to listen for DTLS.
+fn check_credentials(config: &Config) -> anyhow::Result<()> {
+    if config.dtls.listen.is_empty() {
+        return Ok(());
+    }
+    let reading = credential::read(&config.dtls.credentials)?;
+    let (psk, raw_public_key, authorities) = reading.credentials.counts();
+    let file = config.dtls.credentials.display();
+    println!(
+        "credentials  {file} (pre-shared keys: {psk}, raw public keys: {raw_public_key}, authorities: {authorities})"
+    );
+    reading.warnings.iter().for_each(|warning| println!("{warning}"));
     Ok(())
 }
 
@@ -128,6 +150,9 @@ fn summary(config: &Config, models: &Reading) -> String {
     let list =
         |addresses: &[SocketAddr]| addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let mut lines = vec![format!("CoAP         {}", list(&config.coap.listen))];
+    if !config.dtls.listen.is_empty() {
+        lines.push(format!("DTLS         {}", list(&config.dtls.listen)));
+    }
     lines.push(match &config.mqtt.broker {
         Broker::Embedded => format!("MQTT         embedded broker on {}", list(&config.mqtt.embedded.listen)),
         Broker::External(address) => format!("MQTT         {address}, {:?}", config.mqtt.version),

@@ -5,18 +5,14 @@
 //! does not have is refused instead of being silently without effect.
 
 use std::net::SocketAddr;
-use std::ops::Range;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde_json::Value;
-use toml::Spanned;
-
 use super::error::{ConfigError, Source};
-use super::raw::{self, At, ListAt};
+use super::raw::{self, At};
+use super::value::{address, addresses, beside, count, duration, flag, fuel, json, not_yet, path, size};
 use super::{
     Broker, BrokerAddress, Coap, Config, Dtls, Embedded, Http, Limits, Models, Mqtt, MqttVersion, OnFault,
-    Plugins, Registration, Route, Store, Translator, units,
+    Plugins, Registration, Route, Store, Translator,
 };
 
 /// A file that has been read but not yet understood.
@@ -31,17 +27,19 @@ impl TryFrom<Draft<'_>> for Config {
     fn try_from(draft: Draft<'_>) -> Result<Self, ConfigError> {
         let Draft { raw, source } = draft;
         let coap = coap(&source, &raw.coap)?;
+        let dtls = dtls(&source, &raw.dtls, &coap)?;
+        let listeners: Vec<SocketAddr> = coap.listen.iter().chain(&dtls.listen).copied().collect();
         let plugins = plugins(&source, &raw.plugins)?;
         let translators = translators(&source, &raw.translator, plugins.limits)?;
-        let routes = routes(&source, &raw.route, &coap, &translators)?;
+        let routes = routes(&source, &raw.route, &listeners, &translators)?;
         Ok(Self {
-            dtls: dtls(&source, &raw.dtls)?,
             mqtt: mqtt(&source, &raw.mqtt)?,
             http: http(&source, &raw.http)?,
-            store: store(&source, &raw.store)?,
+            store: store(&source, &raw.store),
             registration: registration(&source, &raw.registration)?,
             models: Models { directory: path(&source, &raw.models.directory, &Models::default().directory) },
             coap,
+            dtls,
             plugins,
             translators,
             routes,
@@ -79,21 +77,52 @@ fn block_size(source: &Source<'_>, raw: &At<String>, default: usize) -> Result<u
     }
 }
 
-fn dtls(source: &Source<'_>, raw: &raw::Dtls) -> Result<Dtls, ConfigError> {
+fn dtls(source: &Source<'_>, raw: &raw::Dtls, coap: &Coap) -> Result<Dtls, ConfigError> {
     let default = Dtls::default();
-    if let Some(typed) = raw.listen.as_ref().filter(|list| !list.as_ref().is_empty()) {
-        return Err(not_yet(source, &typed.span(), "dtls.listen", "DTLS is", "leave the list empty"));
+    let handshake_timeout =
+        duration(source, "dtls.handshake-timeout", &raw.handshake_timeout, default.handshake_timeout)?;
+    let retransmission =
+        duration(source, "dtls.retransmission", &raw.retransmission, default.retransmission)?;
+    let typed = raw.retransmission.as_ref().or(raw.handshake_timeout.as_ref());
+    if let (true, Some(typed)) = (retransmission >= handshake_timeout, typed) {
+        let message = "`retransmission` must be below `handshake-timeout`, or nothing is ever sent again";
+        return Err(source.error(&typed.span(), "dtls.retransmission", message));
     }
-    if let Some(typed) = raw.credentials.as_ref().filter(|typed| typed.as_ref() != "credentials.toml") {
-        return Err(not_yet(
+    let most = default.max_associations;
+    Ok(Dtls {
+        listen: dtls_listen(source, raw, coap)?,
+        credentials: path(source, &raw.credentials, &default.credentials),
+        connection_id: flag(&raw.connection_id, default.connection_id),
+        max_associations: count(
             source,
-            &typed.span(),
-            "dtls.credentials",
-            "DTLS is",
-            "leave it at \"credentials.toml\"",
-        ));
+            "dtls.max-associations",
+            &raw.max_associations,
+            1..=10_000_000,
+            most,
+        )?,
+        handshake_timeout,
+        retransmission,
+        mtu: mtu(source, &raw.mtu, default.mtu)?,
+    })
+}
+
+fn dtls_listen(source: &Source<'_>, raw: &raw::Dtls, coap: &Coap) -> Result<Vec<SocketAddr>, ConfigError> {
+    let listen = addresses(source, "dtls.listen", &raw.listen, Dtls::default().listen)?;
+    let typed = raw.listen.iter().flat_map(|list| list.as_ref());
+    match typed.zip(&listen).find(|(_, address)| address.port() != 0 && coap.listen.contains(address)) {
+        Some((typed, address)) => {
+            let message =
+                format!("`{address}` stands in `coap.listen` as well; DTLS needs a port of its own");
+            Err(source.error(&typed.span(), "dtls.listen", message))
+        }
+        None => Ok(listen),
     }
-    Ok(Dtls { credentials: path(source, &raw.credentials, &default.credentials), ..default })
+}
+
+/// A record of a handshake must fit with some of its message (RFC 6347 section 4.2.3), and a datagram into UDP.
+fn mtu(source: &Source<'_>, raw: &At<i64>, default: u16) -> Result<u16, ConfigError> {
+    let size = count(source, "dtls.mtu", raw, 256..=16_384, default.into())?;
+    Ok(u16::try_from(size).unwrap_or(default))
 }
 
 fn mqtt(source: &Source<'_>, raw: &raw::Mqtt) -> Result<Mqtt, ConfigError> {
@@ -223,16 +252,11 @@ fn http(source: &Source<'_>, raw: &raw::Http) -> Result<Http, ConfigError> {
     }
 }
 
-fn store(source: &Source<'_>, raw: &raw::Store) -> Result<Store, ConfigError> {
-    match &raw.path {
-        Some(typed) if typed.as_ref() != "data" => Err(not_yet(
-            source,
-            &typed.span(),
-            "store.path",
-            "keeping state over a restart is",
-            "remove the key",
-        )),
-        _ => Ok(Store { path: path(source, &raw.path, &Store::default().path) }),
+fn store(source: &Source<'_>, raw: &raw::Store) -> Store {
+    let default = Store::default();
+    Store {
+        path: path(source, &raw.path, &default.path),
+        associations: flag(&raw.associations, default.associations),
     }
 }
 
@@ -315,20 +339,20 @@ fn on_fault(source: &Source<'_>, raw: &At<String>) -> Result<OnFault, ConfigErro
 fn routes(
     source: &Source<'_>,
     raw: &[raw::Route],
-    coap: &Coap,
+    listeners: &[SocketAddr],
     translators: &[Translator],
 ) -> Result<Vec<Route>, ConfigError> {
     if raw.is_empty() {
         let first = translators.iter().take(1).map(|translator| translator.name.clone()).collect();
         return Ok(vec![Route { translators: first, ..Route::default() }]);
     }
-    raw.iter().map(|typed| route(source, typed, coap, translators)).collect()
+    raw.iter().map(|typed| route(source, typed, listeners, translators)).collect()
 }
 
 fn route(
     source: &Source<'_>,
     raw: &raw::Route,
-    coap: &Coap,
+    listeners: &[SocketAddr],
     translators: &[Translator],
 ) -> Result<Route, ConfigError> {
     let named = raw.translators.as_ref();
@@ -353,8 +377,8 @@ fn route(
         None => None,
         Some(typed) => {
             let listener = address(source, "route.listener", typed)?;
-            if !coap.listen.contains(&listener) {
-                let message = format!("`{listener}` is not among those of `coap.listen`");
+            if !listeners.contains(&listener) {
+                let message = format!("`{listener}` is not among those of `coap.listen` and `dtls.listen`");
                 return Err(source.error(&typed.span(), "route.listener", message));
             }
             Some(listener)
@@ -366,107 +390,6 @@ fn route(
         listener,
         translators: named.iter().map(|name| name.as_ref().clone()).collect(),
     })
-}
-
-fn addresses(
-    source: &Source<'_>,
-    key: &str,
-    raw: &ListAt<String>,
-    default: Vec<SocketAddr>,
-) -> Result<Vec<SocketAddr>, ConfigError> {
-    match raw {
-        None => Ok(default),
-        Some(typed) => typed.as_ref().iter().map(|entry| address(source, key, entry)).collect(),
-    }
-}
-
-fn address(source: &Source<'_>, key: &str, typed: &Spanned<String>) -> Result<SocketAddr, ConfigError> {
-    typed.as_ref().parse().map_err(|_| {
-        let message = format!(
-            "`{}` is not an address and port; write it like \"0.0.0.0:5783\" or \"[::]:5783\"",
-            typed.as_ref()
-        );
-        source.error(&typed.span(), key, message)
-    })
-}
-
-fn duration(
-    source: &Source<'_>,
-    key: &str,
-    raw: &At<String>,
-    default: Duration,
-) -> Result<Duration, ConfigError> {
-    let Some(typed) = raw else { return Ok(default) };
-    let duration =
-        units::duration(typed.as_ref()).map_err(|message| source.error(&typed.span(), key, message))?;
-    if duration.is_zero() {
-        return Err(source.error(&typed.span(), key, "must be above zero"));
-    }
-    Ok(duration)
-}
-
-fn size(source: &Source<'_>, key: &str, raw: &At<String>, default: usize) -> Result<usize, ConfigError> {
-    let Some(typed) = raw else { return Ok(default) };
-    let size = units::size(typed.as_ref()).map_err(|message| source.error(&typed.span(), key, message))?;
-    if size == 0 {
-        return Err(source.error(&typed.span(), key, "must be above zero"));
-    }
-    Ok(size)
-}
-
-fn count(
-    source: &Source<'_>,
-    key: &str,
-    raw: &At<i64>,
-    range: std::ops::RangeInclusive<usize>,
-    default: usize,
-) -> Result<usize, ConfigError> {
-    let Some(typed) = raw else { return Ok(default) };
-    usize::try_from(*typed.as_ref()).ok().filter(|count| range.contains(count)).ok_or_else(|| {
-        let message = format!("must be a number from {} to {}", range.start(), range.end());
-        source.error(&typed.span(), key, message)
-    })
-}
-
-fn fuel(source: &Source<'_>, key: &str, raw: &At<i64>, default: u64) -> Result<u64, ConfigError> {
-    let Some(typed) = raw else { return Ok(default) };
-    u64::try_from(*typed.as_ref())
-        .ok()
-        .filter(|fuel| *fuel > 0)
-        .ok_or_else(|| source.error(&typed.span(), key, "must be a number above zero"))
-}
-
-fn path(source: &Source<'_>, raw: &At<String>, default: &Path) -> PathBuf {
-    match raw {
-        None => source.file.parent().map_or_else(|| default.into(), |folder| folder.join(default)),
-        Some(typed) => beside(source, typed.as_ref()),
-    }
-}
-
-/// A path as the file means it: relative to the file's folder.
-fn beside(source: &Source<'_>, path: &str) -> PathBuf {
-    source.file.parent().map_or_else(|| path.into(), |folder| folder.join(path))
-}
-
-fn not_yet(source: &Source<'_>, place: &Range<usize>, key: &str, what: &str, instead: &str) -> ConfigError {
-    source.error(place, key, format!("{what} not available in this version yet; {instead}"))
-}
-
-/// Settings as JSON. What JSON has not, dates and non-finite numbers, becomes text.
-fn json(value: toml::Value) -> Value {
-    match value {
-        toml::Value::String(text) => text.into(),
-        toml::Value::Integer(number) => number.into(),
-        toml::Value::Float(number) => {
-            serde_json::Number::from_f64(number).map_or_else(|| number.to_string().into(), Value::Number)
-        }
-        toml::Value::Boolean(flag) => flag.into(),
-        toml::Value::Datetime(date) => date.to_string().into(),
-        toml::Value::Array(list) => list.into_iter().map(json).collect(),
-        toml::Value::Table(table) => {
-            Value::Object(table.into_iter().map(|(key, value)| (key, json(value))).collect())
-        }
-    }
 }
 
 /// The largest remaining length is 256 MiB less one byte (MQTT 5, 1.5.5); headers come on top.

@@ -18,7 +18,7 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    pub(super) fn unreadable(file: &Path, error: &std::io::Error) -> Self {
+    pub(crate) fn unreadable(file: &Path, error: &std::io::Error) -> Self {
         Self { file: file.into(), line: 0, key: String::new(), message: format!("cannot be read: {error}") }
     }
 }
@@ -40,14 +40,14 @@ impl std::error::Error for ConfigError {}
 
 /// The text at hand, to turn places in it into lines.
 #[derive(Clone, Copy)]
-pub(super) struct Source<'a> {
-    pub(super) file: &'a Path,
-    pub(super) text: &'a str,
+pub(crate) struct Source<'a> {
+    pub(crate) file: &'a Path,
+    pub(crate) text: &'a str,
 }
 
 impl Source<'_> {
     /// An error at a place whose key is known.
-    pub(super) fn error(&self, place: &Range<usize>, key: &str, message: impl Into<String>) -> ConfigError {
+    pub(crate) fn error(&self, place: &Range<usize>, key: &str, message: impl Into<String>) -> ConfigError {
         ConfigError {
             file: self.file.into(),
             line: self.line(place.start),
@@ -57,7 +57,7 @@ impl Source<'_> {
     }
 
     /// An error of the TOML reader: no TOML, a wrong type, or a key that does not exist.
-    pub(super) fn syntax(&self, error: &toml::de::Error) -> ConfigError {
+    pub(crate) fn syntax(&self, error: &toml::de::Error) -> ConfigError {
         let place = error.span().unwrap_or(0..0);
         let named: Vec<&str> = error.message().split('`').skip(1).step_by(2).collect();
         let section = self.section(place.start);
@@ -77,7 +77,8 @@ impl Source<'_> {
         }
     }
 
-    fn line(&self, offset: usize) -> usize {
+    /// From 1.
+    pub(crate) fn line(&self, offset: usize) -> usize {
         self.text[..offset.min(self.text.len())].matches('\n').count() + 1
     }
 

@@ -9,6 +9,7 @@ mod convert;
 mod error;
 mod raw;
 mod units;
+mod value;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 pub use broker::{BrokerAddress, BrokerAddressError};
 pub use error::ConfigError;
+pub(crate) use error::Source;
 
 /// The whole configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,7 +59,7 @@ impl Config {
     /// # Errors
     /// The first thing that is wrong.
     pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
-        let source = error::Source { file, text };
+        let source = Source { file, text };
         let raw = toml::from_str::<raw::File>(text).map_err(|error| source.syntax(&error))?;
         Self::try_from(convert::Draft { raw, source })
     }
@@ -110,11 +112,31 @@ pub struct Dtls {
     pub listen: Vec<SocketAddr>,
     /// Credentials file.
     pub credentials: PathBuf,
+    /// Whether connection IDs are offered (RFC 9146).
+    pub connection_id: bool,
+    /// Associations at most, over all shards.
+    pub max_associations: usize,
+    /// How long a handshake may take.
+    pub handshake_timeout: Duration,
+    /// When a flight is sent again for the first time; below `handshake_timeout`.
+    pub retransmission: Duration,
+    /// Bytes of UDP payload that a datagram of a handshake may have: 256 to 16,384.
+    pub mtu: u16,
 }
 
 impl Default for Dtls {
     fn default() -> Self {
-        Self { listen: Vec::new(), credentials: "credentials.toml".into() }
+        Self {
+            listen: Vec::new(),
+            credentials: "credentials.toml".into(),
+            connection_id: true,
+            max_associations: 150_000,
+            handshake_timeout: Duration::from_secs(60),
+            // RFC 7925 section 11.
+            retransmission: Duration::from_secs(9),
+            // What IPv6 carries at least, less its header and that of UDP.
+            mtu: 1_232,
+        }
     }
 }
 
@@ -207,11 +229,13 @@ impl Default for Http {
 pub struct Store {
     /// Folder.
     pub path: PathBuf,
+    /// Whether DTLS associations are kept over a restart.
+    pub associations: bool,
 }
 
 impl Default for Store {
     fn default() -> Self {
-        Self { path: "data".into() }
+        Self { path: "data".into(), associations: true }
     }
 }
 

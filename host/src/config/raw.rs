@@ -35,10 +35,15 @@ pub(super) struct Coap {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub(super) struct Dtls {
     pub(super) listen: ListAt<String>,
     pub(super) credentials: At<String>,
+    pub(super) connection_id: At<bool>,
+    pub(super) max_associations: At<i64>,
+    pub(super) handshake_timeout: At<String>,
+    pub(super) retransmission: At<String>,
+    pub(super) mtu: At<i64>,
 }
 
 #[derive(Default, Deserialize)]
@@ -74,6 +79,7 @@ pub(super) struct Http {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Store {
     pub(super) path: At<String>,
+    pub(super) associations: At<bool>,
 }
 
 #[derive(Default, Deserialize)]

@@ -69,7 +69,14 @@ fn errors_name_line_and_key_and_what_would_be_right() {
         ("[coap]\nshards = -1", 2, "coap.shards", "from 0 to 1024"),
         ("[coap]\nblock-size = \"48B\"", 2, "coap.block-size", "\"64B\""),
         ("[coap]\nblock-size = \"2KiB\"", 2, "coap.block-size", "\"1KiB\""),
-        ("[dtls]\nlisten = [\"0.0.0.0:5684\"]", 2, "dtls.listen", "not available in this version yet"),
+        ("[dtls]\nlisten = [\"5684\"]", 2, "dtls.listen", "not an address and port"),
+        ("[dtls]\nlisten = [\n\"0.0.0.0:5684\",\n\"0.0.0.0:5783\"]", 4, "dtls.listen", "a port of its own"),
+        ("[dtls]\nconnection-id = 1", 2, "dtls.connection-id", "expected a boolean"),
+        ("[dtls]\nmax-associations = 0", 2, "dtls.max-associations", "from 1 to"),
+        ("[dtls]\nhandshake-timeout = \"1\"", 2, "dtls.handshake-timeout", "write it like \"250ms\""),
+        ("[dtls]\nhandshake-timeout = \"9s\"", 2, "dtls.retransmission", "below `handshake-timeout`"),
+        ("[dtls]\nretransmission = \"2m\"", 2, "dtls.retransmission", "below `handshake-timeout`"),
+        ("[dtls]\nmtu = 100", 2, "dtls.mtu", "from 256 to 16384"),
         ("[mqtt]\nbroker = \"mqtts://b\"", 2, "mqtt.broker", "not available in this version yet"),
         ("[mqtt]\nbroker = \"ws://b\"", 2, "mqtt.broker", "not available in this version yet"),
         ("[mqtt]\nbroker = \"b:1883\"", 2, "mqtt.broker", "write \"embedded\" or \"mqtt://host:1883\""),
@@ -84,7 +91,7 @@ fn errors_name_line_and_key_and_what_would_be_right() {
         ("[mqtt]\noutbox = 0", 2, "mqtt.outbox", "from 1 to"),
         ("[mqtt]\nmax-packet = \"1MB\"", 2, "mqtt.max-packet", "16MiB"),
         ("[http]\nlisten = [\"0.0.0.0:80\"]", 2, "http.listen", "not available in this version yet"),
-        ("[store]\npath = \"elsewhere\"", 2, "store.path", "not available in this version yet"),
+        ("[store]\nassociations = \"yes\"", 2, "store.associations", "expected a boolean"),
         ("[registration]\nlifetime-min = \"30\"", 2, "registration.lifetime-min", "write it like \"250ms\""),
         (
             "[registration]\nlifetime-min = \"2s\"\nlifetime-max = \"1s\"",
@@ -109,7 +116,7 @@ fn errors_name_line_and_key_and_what_would_be_right() {
             "[[route]]\nlistener = \"1.2.3.4:5\"\ntranslators = [\"emqx\"]",
             2,
             "route.listener",
-            "`coap.listen`",
+            "`coap.listen` and `dtls.listen`",
         ),
         ("[coap\n", 1, "coap", "unclosed table"),
     ];
@@ -135,6 +142,17 @@ fn what_is_typed_arrives() {
         listen = ["127.0.0.1:5683", "[::1]:5683"]
         shards = 3
         block-size = "64B"
+        [dtls]
+        listen = ["127.0.0.1:5684"]
+        credentials = "/run/clients.toml"
+        connection-id = false
+        max-associations = 7
+        handshake-timeout = "30s"
+        retransmission = "1s"
+        mtu = 512
+        [store]
+        path = "state"
+        associations = false
         [mqtt]
         broker = "mqtt://gateway@broker:1884"
         version = 4
@@ -156,10 +174,24 @@ fn what_is_typed_arrives() {
         objects = [3303]
         listener = "[::1]:5683"
         translators = ["meter"]
+        [[route]]
+        listener = "127.0.0.1:5684"
+        translators = ["meter"]
     "#;
     let config = Config::parse(text, Path::new("/etc/tidegate/tidegate.toml")).unwrap();
     assert_eq!(config.coap.listen[1], "[::1]:5683".parse().unwrap());
     assert_eq!((config.coap.shards, config.coap.block_size), (3, 64));
+    let dtls = Dtls {
+        listen: vec!["127.0.0.1:5684".parse().unwrap()],
+        credentials: "/run/clients.toml".into(),
+        connection_id: false,
+        max_associations: 7,
+        handshake_timeout: Duration::from_secs(30),
+        retransmission: Duration::from_secs(1),
+        mtu: 512,
+    };
+    assert_eq!(config.dtls, dtls);
+    assert_eq!(config.store, Store { path: "/etc/tidegate/state".into(), associations: false });
     let address = BrokerAddress { username: Some("gateway".into()), host: "broker".into(), port: 1884 };
     assert_eq!(config.mqtt.broker, Broker::External(address));
     assert_eq!((config.mqtt.version, config.mqtt.keep_alive), (MqttVersion::V4, Duration::from_secs(10)));
@@ -174,6 +206,7 @@ fn what_is_typed_arrives() {
     assert_eq!(translator.settings, settings);
     assert_eq!(config.routes[0].objects, [3303]);
     assert_eq!(config.routes[0].listener, Some(config.coap.listen[1]));
+    assert_eq!(config.routes[1].listener, Some(config.dtls.listen[0]));
 }
 
 #[test]

@@ -7,14 +7,14 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use rustc_hash::FxHashMap;
 use tidegate_proto::lwm2m::model::{Definition, Error, LARGEST_TEXT, Models};
+
+use crate::change::{Stamp, unix_time};
 
 /// A folder, and what it held when it was read last.
 #[derive(Debug)]
@@ -109,9 +109,8 @@ impl Folder {
 
     /// Whether its files may be others than those that were read last.
     pub fn has_changed(&self) -> bool {
-        // The clock of a file system is coarse: what was written just before it was read may have been written again.
-        let is_young = |stamp: &Stamp| (self.read_at - stamp.changed.0).abs() <= COARSEST_CLOCK;
-        self.listed.values().any(is_young) || Listing::of(&self.directory).files != self.listed
+        self.listed.values().any(|stamp| stamp.is_young(self.read_at))
+            || Listing::of(&self.directory).files != self.listed
     }
 
     /// All definitions, how many of them are the folder's, and which files define the same.
@@ -143,28 +142,6 @@ type Key = (OsString, PathBuf);
 
 fn key(path: &Path) -> Key {
     (path.file_name().unwrap_or_default().to_owned(), path.to_owned())
-}
-
-/// What tells that a file is another one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Stamp {
-    length: u64,
-    /// Device and inode.
-    identity: (u64, u64),
-    /// Seconds and nanoseconds.
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl Stamp {
-    fn of(of: &Metadata) -> Self {
-        Self {
-            length: of.len(),
-            identity: (of.dev(), of.ino()),
-            modified: (of.mtime(), of.mtime_nsec()),
-            changed: (of.ctime(), of.ctime_nsec()),
-        }
-    }
 }
 
 /// The definition files below a folder.
@@ -232,11 +209,6 @@ fn is_xml(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("xml"))
 }
 
-fn unix_time() -> i64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
-}
-
 /// The definitions of a file; none if it is not there.
 fn read_file(path: &Path, stamp: &Stamp) -> Result<Option<Vec<Definition>>, Error> {
     let file = path.display().to_string();
@@ -266,8 +238,5 @@ const MOST_FILES: usize = 4_096;
 const MOST_ENTRIES: usize = 65_536;
 /// Folders within folders. Symbolic links may make circles.
 const DEEPEST: usize = 8;
-/// Seconds.
-const COARSEST_CLOCK: i64 = 2;
-
 #[cfg(test)]
 mod tests;

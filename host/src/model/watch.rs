@@ -5,20 +5,16 @@
 //! 3. the folder is read on a thread for blocking work, away from the shards;
 //! 4. if that changes a definition, all readers get the new ones.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use notify::event::{AccessKind, AccessMode};
-use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tidegate_proto::lwm2m::model::Models;
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::MissedTickBehavior;
 
 use super::folder::{Folder, Reading};
+use crate::change::{Depth, Watched, settle};
 use crate::net::{Command, ShardHandle};
 
 /// Who gets new definitions.
@@ -104,11 +100,14 @@ impl Task {
         let changed = Arc::clone(&self.changed);
         // Watched before it is read, so that nothing is missed in between.
         let look = move |reader: &mut Reader| {
-            reader.watched.renew(reader.folder.directory(), &changed);
+            if let Err(error) = reader.watched.renew(reader.folder.directory(), Depth::Below, &changed) {
+                let folder = reader.folder.directory().display();
+                tracing::warn!(%folder, %error, "changes of object definitions are seen late: the folder cannot be watched");
+            }
             reader.folder.has_changed()
         };
         if occasion == Occasion::Change {
-            self.settle().await;
+            settle(&self.changed).await;
         }
         let has_changed = self.work(look).await?;
         match occasion {
@@ -116,25 +115,11 @@ impl Task {
             _ if !has_changed => return Some(()),
             Occasion::Change => {}
             // Someone may be writing right now.
-            Occasion::Time => self.settle().await,
+            Occasion::Time => settle(&self.changed).await,
         }
         let reading = self.work(|reader| reader.folder.read()).await?;
         self.pass_on(reading, occasion).await;
         Some(())
-    }
-
-    /// Wait until nothing has changed for a moment, but not for ever.
-    async fn settle(&self) {
-        let latest = Instant::now() + LONGEST_CHANGE;
-        loop {
-            let quiet = (Instant::now() + QUIET).min(latest);
-            if tokio::time::timeout_at(quiet, self.changed.notified()).await.is_err() {
-                return;
-            }
-            if Instant::now() >= latest {
-                return;
-            }
-        }
     }
 
     /// Do what may block where it blocks nobody.
@@ -186,64 +171,6 @@ struct Reader {
     folder: Folder,
     watched: Watched,
 }
-
-/// The folder that the file system tells of, if there is one.
-#[derive(Default)]
-struct Watched {
-    identity: Option<Identity>,
-    watcher: Option<RecommendedWatcher>,
-}
-
-/// Device, inode and time of creation: the same path may become another folder, even with the number of the old one.
-type Identity = (u64, u64, Option<SystemTime>);
-
-impl Watched {
-    /// Follow the path to the folder that is there now.
-    fn renew(&mut self, directory: &Path, changed: &Arc<Notify>) {
-        let metadata = fs::metadata(directory).ok().filter(fs::Metadata::is_dir);
-        let identity = metadata.map(|of| (of.dev(), of.ino(), of.created().ok()));
-        if identity == self.identity {
-            return;
-        }
-        self.identity = identity;
-        self.watcher = None;
-        if identity.is_none() {
-            return;
-        }
-        match watcher(directory, changed) {
-            Ok(watcher) => self.watcher = Some(watcher),
-            Err(error) => {
-                let folder = directory.display();
-                tracing::warn!(%folder, %error, "changes of object definitions are seen late: the folder cannot be watched");
-            }
-        }
-    }
-}
-
-fn watcher(directory: &Path, changed: &Arc<Notify>) -> notify::Result<RecommendedWatcher> {
-    let changed = Arc::clone(changed);
-    let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-        // An error may stand for events that were lost.
-        if event.as_ref().map_or(true, is_change) {
-            changed.notify_one();
-        }
-    })?;
-    watcher.watch(directory, RecursiveMode::Recursive)?;
-    Ok(watcher)
-}
-
-/// Reading a file is an event, too.
-fn is_change(event: &Event) -> bool {
-    match event.kind {
-        EventKind::Access(kind) => kind == AccessKind::Close(AccessMode::Write),
-        _ => true,
-    }
-}
-
-/// How long nothing must happen before a change is over: an editor writes, renames and removes in one go.
-const QUIET: Duration = Duration::from_millis(200);
-/// A folder that never comes to rest is read all the same.
-const LONGEST_CHANGE: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,8 @@
 //! 3. [`Uplink`] turns what happened into publications and queues them, and may ask for requests;
 //! 4. only then is the datagram acknowledged, if it wants that;
 //! 5. requests for clients, from here or from MQTT, go out when `proto` says so.
+//!
+//! With DTLS, [`Secure`] opens a datagram before the second step and seals what goes out after the fifth.
 
 use std::io;
 use std::net::UdpSocket as StdSocket;
@@ -13,18 +15,24 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::thread;
 
+use tidegate_dtls::endpoint::Received;
 use tidegate_proto::coap::{Peer, Transmit};
-use tidegate_proto::lwm2m::model::Models;
 use tidegate_proto::lwm2m::registration::Registration;
-use tidegate_proto::lwm2m::server::{Config, End, Event, Output, Receipt, Request, Server, Settlement};
+use tidegate_proto::lwm2m::server::{
+    Config, End, Event, Output, Receipt, Refusal, Request, Server, Settlement,
+};
 use tidegate_proto::time::Instant;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
 use super::clock::Clock;
+use super::command::{Command, ShardHandle};
 use super::directory::Directory;
 use super::entropy::SystemEntropy;
+use super::keep::Snapshot;
 use super::route::Routes;
+use super::secure::{Happened, Secure};
+use super::throttle::Throttle;
 
 /// What becomes of events; the bridge implements it, once per shard.
 pub trait Uplink: Send {
@@ -36,47 +44,17 @@ pub trait Uplink: Send {
     fn flush(&mut self) -> bool;
 }
 
-/// What others ask of a shard.
-#[derive(Debug)]
-pub enum Command {
-    /// A datagram for a client of this shard that came to another one.
-    Datagram(Peer, Vec<u8>),
-    /// An operation for a client of this shard.
-    Perform(Request),
-    /// End a registration: the client has registered at another shard.
-    Remove(Arc<str>),
-    /// Take other object definitions.
-    Define(Arc<Models>),
-}
-
-/// How others reach a shard. When the last handle is gone, the shard ends.
-#[derive(Clone, Debug)]
-pub struct ShardHandle {
-    commands: mpsc::Sender<Command>,
-}
-
-impl ShardHandle {
-    /// Hand a command over without waiting; it comes back if the shard cannot keep up or has ended.
-    #[allow(clippy::result_large_err)] // the command itself, for the caller to deal with
-    pub fn send(&self, command: Command) -> Result<(), Command> {
-        self.commands.try_send(command).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(command) | mpsc::error::TrySendError::Closed(command) => command,
-        })
-    }
-
-    /// Hand a command over, waiting for room.
-    pub async fn send_waiting(&self, command: Command) -> Result<(), Command> {
-        self.commands.send(command).await.map_err(|error| error.0)
-    }
-}
-
 /// What a shard is made of, before its thread starts.
 #[derive(Debug)]
 pub struct Shard<U> {
     /// Limits, and the shard's number.
     pub config: Config,
-    /// One socket per listener.
+    /// One socket per listener: first those of CoAP, then those of DTLS.
     pub sockets: Vec<StdSocket>,
+    /// The DTLS side, if there are listeners for it.
+    pub secure: Option<Secure>,
+    /// Associations of before the restart.
+    pub snapshots: Vec<Snapshot>,
     /// Where events go.
     pub uplink: U,
     /// Who is where.
@@ -86,12 +64,6 @@ pub struct Shard<U> {
 }
 
 impl<U: Uplink + 'static> Shard<U> {
-    /// A queue for a shard's commands: the handle for others, the end for [`Shard::start`].
-    pub fn handle() -> (ShardHandle, mpsc::Receiver<Command>) {
-        let (commands, receiver) = mpsc::channel(COMMANDS);
-        (ShardHandle { commands }, receiver)
-    }
-
     /// Start the thread. It ends when `stop` changes or its sender is dropped.
     pub fn start(
         self,
@@ -106,19 +78,25 @@ impl<U: Uplink + 'static> Shard<U> {
                 let _context = runtime.enter();
                 let sockets =
                     self.sockets.into_iter().map(UdpSocket::from_std).collect::<io::Result<Vec<_>>>()?;
+                let mut server = Server::new(self.config, Box::new(SystemEntropy::new()));
+                if let Some(secure) = &self.secure {
+                    server.set_secured(secure.secured());
+                }
                 let driver = Driver {
                     number,
-                    server: Server::new(self.config, Box::new(SystemEntropy::new())),
+                    server,
                     sockets,
+                    secure: self.secure,
                     uplink: self.uplink,
                     directory: self.directory,
                     clock: self.clock,
                     others,
                     routes: Routes::default(),
                     requests: Vec::new(),
+                    refusals: Throttle::default(),
                     deadline: None,
                 };
-                runtime.block_on(driver.run(commands, stop));
+                runtime.block_on(driver.run(self.snapshots, commands, stop));
                 Ok(())
             });
             if let Err(error) = outcome {
@@ -132,6 +110,7 @@ struct Driver<U> {
     number: u8,
     server: Server,
     sockets: Vec<UdpSocket>,
+    secure: Option<Secure>,
     uplink: U,
     directory: Arc<Directory>,
     clock: Clock,
@@ -139,6 +118,8 @@ struct Driver<U> {
     routes: Routes,
     /// Requests that came out of an event, kept to reuse its memory.
     requests: Vec<Request>,
+    /// Registrations that were refused.
+    refusals: Throttle,
     /// When `proto` wants to be called again.
     deadline: Option<Instant>,
 }
@@ -146,9 +127,16 @@ struct Driver<U> {
 impl<U: Uplink> Driver<U> {
     async fn run(
         mut self,
+        snapshots: Vec<Snapshot>,
         mut commands: mpsc::Receiver<Command>,
         mut stop: tokio::sync::watch::Receiver<bool>,
     ) {
+        if !snapshots.is_empty() {
+            tokio::select! {
+                _ = stop.changed() => return,
+                () = self.restore(snapshots, &mut commands) => {}
+            }
+        }
         let mut buffer = vec![0; DATAGRAM];
         let mut timer = pin!(tokio::time::sleep_until(tokio::time::Instant::now()));
         let mut backlog = false;
@@ -174,9 +162,11 @@ impl<U: Uplink> Driver<U> {
                 self.server.handle_timeout(now);
                 self.pump();
             }
-            backlog = !self.uplink.flush();
+            let kept = self.secure_turn(now);
+            backlog = !self.uplink.flush() || !kept;
         }
         self.uplink.flush();
+        self.part(commands).await;
     }
 
     fn wake(&self, backlog: bool) -> tokio::time::Instant {
@@ -184,7 +174,8 @@ impl<U: Uplink> Driver<U> {
         if backlog {
             return now + BACKLOG_RETRY;
         }
-        match self.deadline {
+        let secure = self.secure.as_ref().and_then(Secure::deadline);
+        match self.deadline.into_iter().chain(secure).min() {
             Some(deadline) => self.clock.monotonic(deadline).into(),
             None => now + IDLE,
         }
@@ -196,7 +187,11 @@ impl<U: Uplink> Driver<U> {
             match self.sockets[listener].try_recv_from(buffer) {
                 Ok((length, address)) => {
                     let listener = u16::try_from(listener).unwrap_or(u16::MAX);
-                    self.take_in(Peer { address, listener, association: 0 }, &buffer[..length]);
+                    let peer = Peer { address, listener, association: 0 };
+                    match self.elsewhere(peer, &buffer[..length]) {
+                        Some(shard) => self.hand_on(shard, peer, &buffer[..length]),
+                        None => self.take_in(peer, &mut buffer[..length]),
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 // An ICMP error of an earlier datagram is told here; retransmission deals with what was lost.
@@ -205,28 +200,87 @@ impl<U: Uplink> Driver<U> {
         }
     }
 
-    fn take_in(&mut self, peer: Peer, datagram: &[u8]) {
-        if self.others.len() > 1 && !self.server.knows(peer) {
-            let elsewhere = self.routes.elsewhere(self.number, &self.directory, peer, datagram);
-            if let Some(other) = elsewhere.and_then(|shard| self.others.get(usize::from(shard))) {
-                // A shard that cannot keep up loses it, as the network may; the client sends it again.
-                if other.send(Command::Datagram(peer, datagram.to_vec())).is_err() {
-                    tracing::debug!(shard = self.number, %peer.address, "the client's shard is busy");
-                }
-                return;
+    /// The other shard that a datagram belongs to.
+    fn elsewhere(&mut self, peer: Peer, datagram: &[u8]) -> Option<u8> {
+        if self.others.len() < 2 {
+            return None;
+        }
+        match &self.secure {
+            Some(secure) if secure.hears(peer.listener) => secure.elsewhere(peer, datagram),
+            _ if self.server.knows(peer) => None,
+            _ => self.routes.elsewhere(self.number, &self.directory, peer, datagram),
+        }
+    }
+
+    fn hand_on(&self, shard: u8, peer: Peer, datagram: &[u8]) {
+        let Some(other) = self.others.get(usize::from(shard)) else { return };
+        // A shard that cannot keep up loses it, as the network may; the client sends it again.
+        if other.send(Command::Datagram(peer, datagram.to_vec())).is_err() {
+            tracing::debug!(shard = self.number, %peer.address, "the client's shard is busy");
+        }
+    }
+
+    /// Take in a datagram that belongs here.
+    fn take_in(&mut self, peer: Peer, datagram: &mut [u8]) {
+        let now = self.clock.now();
+        match &mut self.secure {
+            Some(secure) if secure.hears(peer.listener) => {
+                secure.handle_datagram(now, peer, datagram);
+                self.hand_in(datagram);
+            }
+            _ => {
+                self.server.handle_datagram(now, peer, datagram);
+                self.pump();
             }
         }
-        self.server.handle_datagram(self.clock.now(), peer, datagram);
-        self.pump();
+    }
+
+    /// Tell the server what has happened on associations; `datagram` is the last that was opened.
+    fn hand_in(&mut self, datagram: &[u8]) {
+        let now = self.clock.now();
+        loop {
+            let Some(secure) = &mut self.secure else { return };
+            let sockets = &self.sockets;
+            let Some(happened) = secure.poll(now, |peer, payload| send(sockets, peer, payload)) else {
+                return;
+            };
+            match happened {
+                Happened::Associated(peer, endpoint) => self.server.associate(now, peer, endpoint),
+                Happened::Received(peer, Received::Within(range)) => {
+                    self.server.handle_datagram(now, peer, datagram.get(range).unwrap_or_default());
+                }
+                Happened::Received(peer, Received::Earlier(data)) => {
+                    self.server.handle_datagram(now, peer, &data);
+                }
+                Happened::Dissociated(association, barred) => {
+                    self.server.dissociate(now, association);
+                    if let Some(endpoint) = barred {
+                        self.server.remove(now, &endpoint);
+                    }
+                }
+            }
+            self.pump();
+        }
     }
 
     fn obey(&mut self, command: Command) {
         let now = self.clock.now();
         match command {
-            Command::Datagram(peer, datagram) => self.server.handle_datagram(now, peer, &datagram),
+            Command::Datagram(peer, mut datagram) => return self.take_in(peer, &mut datagram),
             Command::Perform(request) => self.server.perform(now, request),
             Command::Remove(endpoint) => self.server.remove(now, &endpoint),
             Command::Define(models) => self.server.set_models(models),
+            Command::Secure(credentials) => {
+                if let Some(secure) = &mut self.secure {
+                    secure.renew(credentials);
+                    self.server.set_secured(secure.secured());
+                }
+            }
+            Command::Kept(bounds) => {
+                if let Some(secure) = &mut self.secure {
+                    secure.kept(&bounds);
+                }
+            }
         }
         self.pump();
     }
@@ -246,7 +300,7 @@ impl<U: Uplink> Driver<U> {
     }
 
     fn hand_up(&mut self, event: &Event) {
-        if self.lives_elsewhere(event) {
+        if self.lives_elsewhere(event) || self.log_refused(event) {
             return;
         }
         let settlement = self.uplink.handle(event, &mut self.requests);
@@ -260,6 +314,21 @@ impl<U: Uplink> Driver<U> {
         for request in self.requests.drain(..) {
             self.server.perform(now, request);
         }
+    }
+
+    /// Whether an event was only for the log: a registration that was refused.
+    fn log_refused(&mut self, event: &Event) -> bool {
+        let Event::Refused { peer, endpoint, principal, reason } = event else { return false };
+        let reason = match reason {
+            Refusal::Identity => "the client has proved to be another endpoint",
+            Refusal::Unproved => "the client has not proved to be any endpoint",
+            Refusal::Insecure => "this endpoint has a credential, and the client does not use it",
+        };
+        if let Some(left_out) = self.refusals.turn(self.clock.now()) {
+            let proved = principal.as_deref().unwrap_or_default();
+            tracing::warn!(peer = %peer.address, %endpoint, proved, reason, left_out, "a registration is refused");
+        }
+        true
     }
 
     /// A registration that was removed here because the client is at another shard now has not ended.
@@ -289,12 +358,72 @@ impl<U: Uplink> Driver<U> {
         }
     }
 
-    fn transmit(&self, transmit: &Transmit) {
-        let Some(socket) = self.sockets.get(usize::from(transmit.peer.listener)) else { return };
-        // A full socket buffer or an unreachable host is a lost datagram: retransmission is the answer to both.
-        if let Err(error) = socket.try_send_to(&transmit.payload, transmit.peer.address) {
-            tracing::debug!(shard = self.number, peer = %transmit.peer.address, %error, "send");
+    fn transmit(&mut self, transmit: &Transmit) {
+        let (peer, payload) = match (transmit.peer.association, &mut self.secure) {
+            (0, _) => (transmit.peer, transmit.payload.as_slice()),
+            (association, Some(secure)) => match secure.seal(association, &transmit.payload) {
+                Some(sealed) => sealed,
+                None => return tracing::debug!(shard = self.number, "nothing can be sent to an association"),
+            },
+            (_, None) => return,
+        };
+        send(&self.sockets, peer, payload);
+    }
+
+    /// What DTLS wants done once a turn. False if something that is to be kept waits for room.
+    fn secure_turn(&mut self, now: Instant) -> bool {
+        let Some(secure) = &mut self.secure else { return true };
+        secure.handle_timeout(now);
+        // Commands and what was sent have left something, too.
+        self.hand_in(&[]);
+        self.secure.as_mut().is_none_or(Secure::keep)
+    }
+
+    /// Go on with the associations of before the restart. They send nothing until their next record numbers are durable,
+    /// so nothing is taken in before that.
+    async fn restore(&mut self, snapshots: Vec<Snapshot>, commands: &mut mpsc::Receiver<Command>) {
+        for snapshot in snapshots {
+            let now = self.clock.now();
+            let Some(secure) = &mut self.secure else { return };
+            secure.restore(now, &snapshot);
+            self.hand_in(&[]);
         }
+        let restored = self.secure.as_mut().map_or(0, Secure::restored);
+        while !self.secure_turn(self.clock.now()) || !self.secure.as_ref().is_none_or(Secure::is_kept) {
+            tokio::select! {
+                Some(command) = commands.recv() => self.obey(command),
+                () = tokio::time::sleep(BACKLOG_RETRY) => {}
+            }
+        }
+        tracing::info!(shard = self.number, restored, "DTLS associations restored");
+    }
+
+    /// Leave all associations to the store before the shard ends.
+    async fn part(mut self, mut commands: mpsc::Receiver<Command>) {
+        // Whoever waits to tell something must not wait for a shard that does not listen.
+        commands.close();
+        if let Some(secure) = &mut self.secure {
+            secure.keep_all();
+        }
+        let give_up = tokio::time::Instant::now() + PARTING;
+        while !self.secure_turn(self.clock.now()) {
+            if tokio::time::Instant::now() >= give_up {
+                tracing::error!(
+                    shard = self.number,
+                    "the store is too slow: the newest state of DTLS associations is lost"
+                );
+                return;
+            }
+            tokio::time::sleep(BACKLOG_RETRY).await;
+        }
+    }
+}
+
+fn send(sockets: &[UdpSocket], peer: Peer, payload: &[u8]) {
+    let Some(socket) = sockets.get(usize::from(peer.listener)) else { return };
+    // A full socket buffer or an unreachable host is a lost datagram: retransmission is the answer to both.
+    if let Err(error) = socket.try_send_to(payload, peer.address) {
+        tracing::debug!(peer = %peer.address, %error, "send");
     }
 }
 
@@ -317,7 +446,9 @@ fn receipt(event: &Event) -> Option<Receipt> {
             Some(*receipt)
         }
         Event::Ended { receipt, .. } | Event::Notified { receipt, .. } => *receipt,
-        Event::Answered { .. } | Event::Progressed { .. } | Event::Failed { .. } => None,
+        Event::Answered { .. } | Event::Progressed { .. } | Event::Failed { .. } | Event::Refused { .. } => {
+            None
+        }
     }
 }
 
@@ -325,9 +456,9 @@ fn receipt(event: &Event) -> Option<Receipt> {
 const DATAGRAM: usize = 65_535;
 /// Datagrams taken from one socket before anything else gets its turn.
 const BATCH: usize = 64;
-/// Commands that may wait for a shard.
-const COMMANDS: usize = 4_096;
 /// How soon what could not be queued for MQTT is tried again.
 const BACKLOG_RETRY: std::time::Duration = std::time::Duration::from_millis(10);
+/// How long the store may take to accept what a shard that ends has to keep.
+const PARTING: std::time::Duration = std::time::Duration::from_secs(5);
 /// How long a shard without any timer sleeps.
 const IDLE: std::time::Duration = std::time::Duration::from_secs(60);

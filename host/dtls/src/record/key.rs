@@ -105,11 +105,7 @@ impl Hmac {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn bytes(hexadecimal: &str) -> Vec<u8> {
-        let digits: String = hexadecimal.split_whitespace().collect();
-        (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap()).collect()
-    }
+    use crate::record::tests::bytes;
 
     /// The vector for P_SHA256 that the TLS working group's list has had since 2008.
     #[test]

@@ -111,6 +111,8 @@ pub struct RecordLayer {
     sequence: u64,
     /// Numbers from here on must not be used. `u64::MAX`: there is no bound.
     bound: u64,
+    /// The highest bound that a snapshot has.
+    promised: u64,
     window: Window,
     receive_cid: Option<Box<[u8]>>,
     send_cid: Option<Box<[u8]>>,
@@ -128,11 +130,11 @@ impl RecordLayer {
             assert!(cid.len() <= MAX_CID, "a connection ID of {} bytes", cid.len());
         }
         let (window, bound) = (Window::default(), UNBOUNDED);
-        Self { keys, role, failures: 0, sequence: 0, bound, window, receive_cid, send_cid }
+        Self { keys, role, failures: 0, sequence: 0, bound, promised: 0, window, receive_cid, send_cid }
     }
 
-    /// Opens one whole record in place. After a refusal the record's bytes may have been changed: whoever wants to try
-    /// another association with it needs a copy.
+    /// Opens one whole record in place. After a refusal nothing may be left of the record: whoever wants to try another
+    /// association with it needs a copy.
     ///
     /// # Errors
     /// When the record is to be dropped.
@@ -282,8 +284,8 @@ impl RecordLayer {
         (self.bound != UNBOUNDED).then_some(self.bound)
     }
 
-    /// Numbers below the bound may be used. Where associations are kept, it may only be what a snapshot that has
-    /// certainly been written has as its bound.
+    /// Numbers below the bound may be used. Where associations are kept it may only be what the snapshot that has
+    /// certainly been written last has as its bound, and None only when no snapshot is left.
     pub fn set_bound(&mut self, bound: Option<u64>) {
         self.bound = bound.unwrap_or(UNBOUNDED);
     }

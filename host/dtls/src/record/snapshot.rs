@@ -19,7 +19,7 @@ use thiserror::Error;
 
 use super::key::Direction;
 use super::window::Window;
-use super::{Aead, Keys, LAST_NUMBER, RecordLayer, Role, UNBOUNDED};
+use super::{Aead, END_OF_NUMBERS, Keys, RecordLayer, Role, UNBOUNDED};
 
 /// Bytes that are no snapshot of this version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -27,12 +27,15 @@ use super::{Aead, Keys, LAST_NUMBER, RecordLayer, Role, UNBOUNDED};
 pub struct Unreadable;
 
 impl RecordLayer {
-    /// Appends a snapshot; it has the keys in it. Whoever goes on from it sends with numbers from `bound` on, so it is
-    /// raised to what may have been used by then: the next number, and the bound there is now. Without a bound now,
-    /// nothing must be sent any more after this.
-    pub fn write_to(&self, bound: u64, out: &mut Vec<u8>) {
-        let reserved = if self.bound == UNBOUNDED { 0 } else { self.bound };
-        let next = bound.max(self.sequence).max(reserved).min(LAST_NUMBER);
+    /// Appends a snapshot; it has the keys in it. Whoever goes on from it sends with numbers from `bound` on, so `bound`
+    /// is raised to what may have been used by then: the next number, the bound there is now, and the bounds of the
+    /// snapshots before, of which this layer may be told only after this one has taken their place. Where there was no
+    /// bound this is one from now on, as the snapshot may outlive this layer. Returns the bound that it has got.
+    pub fn write_to(&mut self, bound: u64, out: &mut Vec<u8>) -> u64 {
+        let allowed = if self.bound == UNBOUNDED { 0 } else { self.bound };
+        let next = bound.max(self.sequence).max(allowed).max(self.promised).min(END_OF_NUMBERS);
+        self.bound = self.bound.min(next);
+        self.promised = next;
         let (end, seen) = self.window.parts();
         let cids = [(RECEIVES, &self.receive_cid), (SENDS, &self.send_cid)];
         let negotiated = cids.iter().filter(|(_, cid)| cid.is_some()).fold(0, |bits, (bit, _)| bits | bit);
@@ -52,6 +55,7 @@ impl RecordLayer {
             out.push(u8::try_from(cid.len()).unwrap_or(u8::MAX));
             out.extend_from_slice(cid);
         }
+        next
     }
 
     /// Goes on from a snapshot, at its bound. That number is also the bound now: nothing is sent before a snapshot with
@@ -72,7 +76,7 @@ impl RecordLayer {
         server.iv = reader.array()?;
         let keys = Keys { aead: aead_of(aead)?, client, server };
         let sequence = u64::from_be_bytes(reader.array()?);
-        if sequence > LAST_NUMBER {
+        if sequence > END_OF_NUMBERS {
             return Err(Unreadable);
         }
         let (end, seen) = (u64::from_be_bytes(reader.array()?), u64::from_be_bytes(reader.array()?));
@@ -81,7 +85,9 @@ impl RecordLayer {
         let receive_cid = if bits & RECEIVES == 0 { None } else { Some(reader.cid()?) };
         let send_cid = if bits & SENDS == 0 { None } else { Some(reader.cid()?) };
         let role = if bits & CLIENT == 0 { Role::Server } else { Role::Client };
-        let layer = Self { keys, role, failures, sequence, bound: sequence, window, receive_cid, send_cid };
+        let mut layer = Self::new(role, keys, receive_cid, send_cid);
+        (layer.failures, layer.window) = (failures, window);
+        (layer.sequence, layer.bound, layer.promised) = (sequence, sequence, sequence);
         Ok((layer, reader.0))
     }
 }

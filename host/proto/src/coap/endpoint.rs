@@ -8,6 +8,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::fmt;
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
@@ -234,6 +235,30 @@ impl Endpoint {
         self.fire_timers(now);
     }
 
+    /// An association has proved to be somebody: to be called before its first datagram. Its observations are those of
+    /// its principal, and a notification is taken on any association of the same one.
+    pub fn associate(&mut self, association: u64, principal: Arc<str>) {
+        if association != 0 {
+            self.peers.associate(association, principal);
+        }
+    }
+
+    /// An association has ended. Returns whom it had proved to be, if it had. Its requests go on until they are
+    /// abandoned.
+    pub fn dissociate(&mut self, association: u64) -> Option<Arc<str>> {
+        self.peers.dissociate(association)
+    }
+
+    /// Whom the peer's association has proved to be.
+    pub fn principal(&self, peer: Peer) -> Option<&Arc<str>> {
+        self.peers.principal(peer)
+    }
+
+    /// Whether the peer's association is there. One without an association always is.
+    pub fn is_reachable(&self, peer: Peer) -> bool {
+        !peer.is_secure() || self.principal(peer).is_some()
+    }
+
     /// Send a confirmable request; a body larger than a block goes out block by block. It ends in one
     /// [`Event::Response`] or [`Event::Failed`]. Poll the output afterwards. Returns the token that was used.
     pub fn request(&mut self, now: Instant, peer: Peer, request: Request) -> Token {
@@ -268,10 +293,12 @@ impl Endpoint {
 
     /// Take up an observation that is known from before (restart), or that moved here.
     ///
-    /// A notification on its token is delivered whichever peer it comes from. One that comes in blocks can be completed
+    /// A notification on its token is delivered whichever address it comes from, over DTLS if the peer has an
+    /// association, and then of the same principal. One that comes in blocks can be completed
     /// only if [`Self::restore_observation_request`] says how to ask for the rest.
-    pub fn restore_observation(&mut self, id: ObservationId, _peer: Peer, token: Token) {
-        if let Some(previous) = self.observations.insert(id, token, None) {
+    pub fn restore_observation(&mut self, id: ObservationId, peer: Peer, token: Token) {
+        let owner = self.owner(peer);
+        if let Some(previous) = self.observations.insert(id, token, owner, None) {
             self.observations.remove_token(previous);
         }
     }
@@ -287,6 +314,38 @@ impl Endpoint {
         if let Some(exchange) = fetch.and_then(|serial| self.close(serial)) {
             self.emit(Event::FetchEnded { peer: exchange.peer });
         }
+    }
+
+    /// Give up fetching the rest of this peer's notifications, of these observations and what waits to be fetched: its
+    /// association has ended. Poll the output afterwards.
+    pub fn end_fetches(&mut self, peer: Peer, observations: &[ObservationId]) {
+        if let Some(waiting) = self.peers.number_of(peer).and_then(|number| self.unfetched.remove(&number)) {
+            self.counters.incomplete_notifications += waiting.len() as u64;
+        }
+        for id in observations {
+            let fetch = self.observations.by_id(*id).and_then(|observation| observation.fetch);
+            if let Some(serial) = fetch.filter(|serial| self.is_with(*serial, peer)) {
+                self.fail(serial, Failure::Timeout);
+            }
+        }
+    }
+
+    /// Whose an observation is that is asked of this peer.
+    fn owner(&self, peer: Peer) -> Option<Arc<str>> {
+        self.principal(peer).cloned()
+    }
+
+    /// Whether a token stands for an observation of this peer's. One that was asked for over DTLS is worth nothing without
+    /// it, nor to another principal, and the other way round (RFC 7252 section 9.1.1).
+    fn observes(&mut self, peer: Peer, token: Token) -> bool {
+        let Self { observations, peers, .. } = self;
+        let principal = peers.principal(peer);
+        let is_known = !peer.is_secure() || principal.is_some();
+        is_known && observations.by_token(token).is_some_and(|it| it.owner.as_ref() == principal)
+    }
+
+    fn is_with(&self, serial: u64, peer: Peer) -> bool {
+        self.exchanges.get(serial).is_some_and(|exchange| exchange.peer == peer)
     }
 
     /// Whether the rest of a notification of this peer is being fetched. Some clients answer nothing else meanwhile, so

@@ -5,6 +5,7 @@
 //! puts bodies together and takes them apart, `observe` holds observation tokens and decides freshness,
 //! [`endpoint`] ties them together.
 
+use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
 
 mod block;
@@ -21,10 +22,12 @@ mod volume;
 
 /// Who a datagram comes from or goes to.
 ///
-/// Two peers are the same when all three agree: an answer counts only on the association on which it was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// Two peers with an association are the same when it is the same one, since its address may change (RFC 9146): where
+/// they were seen is not compared then. Two without one are the same when address and listener agree. So an answer
+/// counts only on the association on which it was asked for, and goes on counting when that association moves.
+#[derive(Clone, Copy, Debug)]
 pub struct Peer {
-    /// Source address and port of its datagrams.
+    /// Source address and port of its datagrams; of the latest one, as far as is known.
     pub address: SocketAddr,
     /// Which of the gateway's listeners it talks to; answers leave through the same one.
     pub listener: u16,
@@ -36,6 +39,35 @@ impl Peer {
     /// A peer without DTLS on the first listener.
     pub const fn plain(address: SocketAddr) -> Self {
         Self { address, listener: 0, association: 0 }
+    }
+
+    /// Whether it talks DTLS.
+    pub const fn is_secure(&self) -> bool {
+        self.association != 0
+    }
+
+    /// Whether both were seen at the same place, beside being the same.
+    pub(crate) fn is_where(&self, other: &Self) -> bool {
+        (self.address, self.listener) == (other.address, other.listener)
+    }
+
+    /// What is compared: nothing but the association, if there is one.
+    fn identity(&self) -> (u64, Option<(SocketAddr, u16)>) {
+        (self.association, (!self.is_secure()).then_some((self.address, self.listener)))
+    }
+}
+
+impl PartialEq for Peer {
+    fn eq(&self, other: &Self) -> bool {
+        self.identity() == other.identity()
+    }
+}
+
+impl Eq for Peer {}
+
+impl Hash for Peer {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.identity().hash(state);
     }
 }
 
@@ -52,4 +84,26 @@ pub struct Transmit {
 pub trait Entropy: Send {
     /// Fill the buffer with random bytes.
     fn fill(&mut self, buffer: &mut [u8]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn an_association_is_the_same_peer_wherever_it_is() {
+        let at = |port, listener, association| Peer {
+            address: ([192, 0, 2, 1], port).into(),
+            listener,
+            association,
+        };
+        assert_eq!(at(1, 0, 7), at(2, 1, 7));
+        assert_ne!(at(1, 0, 7), at(1, 0, 8));
+        assert_ne!(at(1, 0, 7), at(1, 0, 0));
+        assert_ne!(at(1, 0, 0), at(2, 0, 0));
+        assert_ne!(at(1, 0, 0), at(1, 1, 0));
+        let all = [at(1, 0, 7), at(2, 1, 7), at(1, 0, 8), at(1, 0, 0), at(2, 0, 0), at(1, 1, 0)];
+        assert_eq!(all.iter().collect::<HashSet<_>>().len(), 5, "their hashes agree with that");
+    }
 }

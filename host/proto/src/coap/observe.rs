@@ -1,5 +1,6 @@
 //! Observations of ours: which tokens stand for them, and which notifications are fresh (RFC 7641 section 3).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustc_hash::FxHashMap;
@@ -20,6 +21,8 @@ pub(super) struct Observations {
 #[derive(Debug)]
 pub(super) struct Observation {
     pub(super) id: ObservationId,
+    /// Who has to send its notifications; none if it was asked for without DTLS.
+    pub(super) owner: Option<Arc<str>>,
     /// The request that asks for the rest of a notification that comes in blocks; as bytes, which take a fraction of
     /// the room. None if it is not known.
     request: Option<Box<[u8]>>,
@@ -35,13 +38,14 @@ impl Observations {
         &mut self,
         id: ObservationId,
         token: Token,
+        owner: Option<Arc<str>>,
         request: Option<&Message>,
     ) -> Option<Token> {
         let request = request.map(|request| request.to_bytes().into_boxed_slice());
         match self.by_token.get_mut(&token).filter(|known| known.id == id) {
             Some(known) => known.request = request.or_else(|| known.request.take()),
             None => {
-                self.by_token.insert(token, Observation { id, request, fetch: None, last: None });
+                self.by_token.insert(token, Observation { id, owner, request, fetch: None, last: None });
             }
         }
         self.by_id.insert(id, token).filter(|previous| *previous != token)
@@ -128,7 +132,7 @@ mod tests {
 
     fn judge(numbers: &[(u64, u32)]) -> Vec<bool> {
         let mut observations = Observations::default();
-        observations.insert(ObservationId(1), Token::default(), None);
+        observations.insert(ObservationId(1), Token::default(), None, None);
         let observation = observations.by_id(ObservationId(1)).unwrap();
         numbers
             .iter()
@@ -156,8 +160,8 @@ mod tests {
     fn a_failed_refresh_leaves_the_previous_token_in_place() {
         let (old, new) = (Token::from([1; 8]), Token::from([2; 8]));
         let mut observations = Observations::default();
-        assert_eq!(observations.insert(ObservationId(1), old, None), None);
-        assert_eq!(observations.insert(ObservationId(1), new, None), Some(old));
+        assert_eq!(observations.insert(ObservationId(1), old, None, None), None);
+        assert_eq!(observations.insert(ObservationId(1), new, None, None), Some(old));
         observations.revert(ObservationId(1), new, old);
         assert!(observations.by_token(new).is_none());
         assert!(observations.by_id(ObservationId(1)).is_some());

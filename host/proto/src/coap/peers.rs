@@ -1,8 +1,9 @@
 //! Which peers something is remembered of, and the message ids given out to them.
 
-use rustc_hash::FxSeededState;
+use rustc_hash::{FxHashMap, FxSeededState};
 use slab::Slab;
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Peer;
@@ -14,6 +15,8 @@ pub(super) struct Peers {
     /// Seeded, since anyone can choose source ports so that their hashes collide.
     numbers: HashMap<Peer, u32, FxSeededState>,
     states: Slab<State>,
+    /// Who the associations have proved to be. Their names are ours, so nobody can make them collide.
+    principals: FxHashMap<u64, Arc<str>>,
 }
 
 /// The message id of one message to or from one peer.
@@ -25,6 +28,7 @@ pub(super) struct MessageKey {
 
 #[derive(Debug)]
 pub(super) struct State {
+    /// Where it was seen last, if it has an association.
     pub(super) peer: Peer,
     /// Message ids remembered for deduplication, oldest first.
     pub(super) remembered: VecDeque<u16>,
@@ -55,7 +59,26 @@ impl State {
 
 impl Peers {
     pub(super) fn new(seed: usize) -> Self {
-        Self { numbers: HashMap::with_hasher(FxSeededState::with_seed(seed)), states: Slab::new() }
+        Self {
+            numbers: HashMap::with_hasher(FxSeededState::with_seed(seed)),
+            states: Slab::new(),
+            principals: FxHashMap::default(),
+        }
+    }
+
+    /// An association has proved to be somebody.
+    pub(super) fn associate(&mut self, association: u64, principal: Arc<str>) {
+        self.principals.insert(association, principal);
+    }
+
+    /// An association has ended. Returns who it was.
+    pub(super) fn dissociate(&mut self, association: u64) -> Option<Arc<str>> {
+        self.principals.remove(&association)
+    }
+
+    /// Who the peer has proved to be.
+    pub(super) fn principal(&self, peer: Peer) -> Option<&Arc<str>> {
+        self.principals.get(&peer.association)
     }
 
     /// The peer's number. A new peer's message ids start at the given one.
@@ -75,9 +98,27 @@ impl Peers {
         })
     }
 
+    /// A peer with a number was seen here just now.
+    pub(super) fn see(&mut self, number: u32, peer: Peer) {
+        self.state(number).peer = peer;
+    }
+
+    /// The peer as it was seen last, which tells where an association is; as given if nothing is remembered of it.
+    pub(super) fn latest(&self, peer: Peer) -> Peer {
+        if !peer.is_secure() {
+            return peer;
+        }
+        self.known(peer).map_or(peer, |state| state.peer)
+    }
+
     /// The state of a peer that has a number.
     pub(super) fn known(&self, peer: Peer) -> Option<&State> {
-        self.states.get(*self.numbers.get(&peer)? as usize)
+        self.states.get(self.number_of(peer)? as usize)
+    }
+
+    /// The number of a peer that has one.
+    pub(super) fn number_of(&self, peer: Peer) -> Option<u32> {
+        self.numbers.get(&peer).copied()
     }
 
     pub(super) fn state(&mut self, number: u32) -> &mut State {

@@ -165,7 +165,7 @@ mod tests {
             formats => format!("</>;rt=\"oma.lwm2m\";ct=\"{formats}\",</3/0>"),
         };
         let queries = [b"ep=a", version.as_bytes()].into_iter();
-        Registration::from_register(queries, links.as_bytes(), peer, "/rd/x".into()).unwrap()
+        Registration::from_register(queries, links.as_bytes(), peer, "/rd/x".into(), None).unwrap()
     }
 
     fn read(path: impl AsRef<[u16]>, accept: Option<u16>) -> Operation {

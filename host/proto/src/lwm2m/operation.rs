@@ -172,6 +172,11 @@ impl Operation {
         }
     }
 
+    /// Whether it comes to the same when the client is asked twice, as it may be if the first answer is lost.
+    pub(crate) const fn is_idempotent(&self) -> bool {
+        !matches!(self, Self::Execute { .. } | Self::Create { .. })
+    }
+
     /// Whether this starts an observation.
     pub(crate) const fn is_observe(&self) -> bool {
         matches!(self, Self::Observe { .. } | Self::ObserveComposite { .. })

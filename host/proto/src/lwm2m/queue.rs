@@ -20,8 +20,10 @@ use crate::time::Instant;
 #[derive(Debug)]
 pub(crate) struct Waiting {
     pub(crate) request: Request,
-    /// It asks again for what the client observed before it registered anew.
+    /// It asks again for what the client observed before it registered anew, or came on another association.
     pub(crate) is_again: bool,
+    /// It went out before, on an association that ended before the answer.
+    pub(crate) is_repeat: bool,
     /// The caller has been told that it waits.
     pub(crate) is_told: bool,
 }
@@ -83,6 +85,11 @@ impl Queue {
         self.waiting.push_back(waiting);
     }
 
+    /// Add a request at the front, where it was taken.
+    pub(crate) fn put_back(&mut self, waiting: Waiting) {
+        self.waiting.push_front(waiting);
+    }
+
     /// The requests that wait, in their order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Request> {
         self.waiting.iter().map(|waiting| &waiting.request)
@@ -134,6 +141,12 @@ impl Queue {
         self.waiting.remove(expired)
     }
 
+    /// Take out a request that somebody waits for, which nobody does if it asks again for an observation.
+    pub(crate) fn take_asked(&mut self) -> Option<Waiting> {
+        let asked = self.waiting.iter().position(|waiting| !waiting.is_again)?;
+        self.waiting.remove(asked)
+    }
+
     /// Take out all that wait.
     pub(crate) fn drain(&mut self) -> VecDeque<Waiting> {
         std::mem::take(&mut self.waiting)
@@ -166,7 +179,7 @@ mod tests {
             deadline: None,
             urgent: false,
         };
-        Waiting { request, is_again: false, is_told: false }
+        Waiting { request, is_again: false, is_repeat: false, is_told: false }
     }
 
     fn urgent(context: &str) -> Waiting {

@@ -70,16 +70,18 @@ pub(crate) struct Rejection {
 }
 
 impl Registration {
-    /// What a Register asks for (core 1.2.1 section 6.2.1). An unknown object or attribute never fails it.
+    /// What a Register asks for (core 1.2.1 section 6.2.1). An unknown object or attribute never fails it. `identity`: the
+    /// endpoint name that was authenticated, which the Register may leave out.
     pub(crate) fn from_register<'q>(
         queries: impl Iterator<Item = &'q [u8]>,
         payload: &[u8],
         peer: Peer,
         location: Box<str>,
+        identity: Option<&str>,
     ) -> Result<Self, Rejection> {
         let mut parameters = Parameters::new();
         merge(&mut parameters, queries)?;
-        let endpoint = endpoint(&parameters)?;
+        let endpoint = endpoint(&parameters, identity)?;
         let version = version(&parameters)?;
         let lifetime = lifetime(&parameters)?;
         let links = Links::parse(payload, "/")?;
@@ -180,8 +182,9 @@ fn value<'p>(parameters: &'p Parameters, name: &str) -> Option<Option<&'p str>> 
     Some(value.as_deref())
 }
 
-fn endpoint(parameters: &Parameters) -> Result<&str, Rejection> {
-    let endpoint = value(parameters, "ep").flatten().unwrap_or_default();
+fn endpoint<'p>(parameters: &'p Parameters, identity: Option<&'p str>) -> Result<&'p str, Rejection> {
+    let endpoint = value(parameters, "ep").flatten().filter(|endpoint| !endpoint.is_empty());
+    let endpoint = endpoint.or(identity).unwrap_or_default();
     if endpoint.is_empty() {
         return Err(bad_request("missing ep"));
     }

@@ -51,14 +51,13 @@ fn a_notification_moves_the_client() {
 #[test]
 fn a_token_of_an_association_is_worth_nothing_outside_of_it() {
     let mut world = World::new();
-    let mut device = Device::new("a", 5683);
-    device.peer.association = 7;
-    device.register(&[], &mut world);
+    let mut device = Device::secure("a", 7, &[], &mut world);
+    world.associate(Peer { association: 8, ..device.peer }, "b");
     world.perform(observe("a", "o"));
     let asked = world.received(device.peer).expect("a request");
     world.send(device.peer, &piggybacked(&asked, Code::CONTENT).option(OBSERVE, &[1]).build());
     world.events();
-    for association in [0, 8] {
+    for association in [0, 8, 9] {
         let stranger = Peer { association, ..at_port(&device, 6000) };
         let notification = device.notification(Kind::Confirmable, asked.token().as_bytes(), 2).build();
         world.send(stranger, &notification);
@@ -69,15 +68,13 @@ fn a_token_of_an_association_is_worth_nothing_outside_of_it() {
     let notification = device.notification(Kind::Confirmable, asked.token().as_bytes(), 2).build();
     assert_eq!(world.exchange(moved, &notification).kind(), Kind::Acknowledgement);
     assert_eq!(summary(&world.events()), ["notified o 2.05"]);
-    assert_eq!(world.server.registration("a").map(|registration| registration.peer), Some(moved));
+    assert_eq!(world.server.registration("a").map(|it| it.peer.address), Some(moved.address));
 }
 
 #[test]
 fn a_location_given_out_over_dtls_is_not_found_without() {
     let mut world = World::new();
-    let mut device = Device::new("a", 5683);
-    device.peer.association = 7;
-    device.register(&[], &mut world);
+    let mut device = Device::secure("a", 7, &[], &mut world);
     let plain = Peer { association: 0, ..device.peer };
     let datagram = device.update_datagram(&["lt=1"], "");
     assert_eq!(world.exchange(plain, &datagram).code(), Code::NOT_FOUND);
@@ -85,6 +82,7 @@ fn a_location_given_out_over_dtls_is_not_found_without() {
     assert_eq!(world.exchange(plain, &datagram).code(), Code::NOT_FOUND);
     // A new handshake is as good as the old one.
     let anew = Peer { association: 9, ..device.peer };
+    world.associate(anew, "a");
     let datagram = device.update_datagram(&[], "");
     assert_eq!(world.exchange(anew, &datagram).code(), Code::CHANGED);
 }

@@ -3,20 +3,28 @@
 use proptest::prelude::*;
 use tidegate_proto::coap::Peer;
 use tidegate_proto::coap::message::{Code, Kind};
+use tidegate_proto::lwm2m::server::Event;
 
 use crate::sim::{
-    BLOCK1, CONTENT_FORMAT, Device, Draft, OBSERVE, World, endpoint_name, observe, piggybacked, read,
+    BLOCK1, CONTENT_FORMAT, Device, Draft, OBSERVE, World, endpoint_name, observe, piggybacked, read, summary,
 };
 
 /// A client with a request open and an observation.
 fn victim(world: &mut World) -> Device {
     let device = Device::registered("victim", 5683, &["lt=600"], world);
+    busy(world, &device);
+    device
+}
+
+/// Gives a client a request to answer and something to observe. Returns the tokens and the message id of the request.
+fn busy(world: &mut World, device: &Device) -> ([Vec<u8>; 2], u16) {
     world.perform(observe("victim", "o"));
     let asked = world.received(device.peer).expect("a request");
     world.send(device.peer, &piggybacked(&asked, Code::CONTENT).option(OBSERVE, &[1]).build());
     world.perform(read("victim", "1"));
+    let open = world.received(device.peer).expect("a request");
     world.events();
-    device
+    ([asked.token(), open.token()].map(|token| token.as_bytes().to_vec()), open.mid())
 }
 
 fn attacker() -> Peer {
@@ -50,6 +58,7 @@ fn attack() -> impl Strategy<Value = Attack> {
         Just("bs"),
         Just("AAAAAAAAAAAA"),
         Just("ep=other"),
+        Just("ep=victim"),
         Just("lwm2m=1.1"),
         Just("lt=1"),
         Just("lt=0"),
@@ -96,6 +105,41 @@ proptest! {
         }
         let datagram = device.update_datagram(&[], "");
         prop_assert_eq!(world.exchange(device.peer, &datagram).code(), Code::CHANGED);
+    }
+
+    /// Whoever it is, and whatever it knows: all of them know the location, the tokens and the message id.
+    #[test]
+    fn a_client_with_dtls_is_its_own(attacks in proptest::collection::vec((attack(), 0..4_usize, 0..3_usize), 1..8)) {
+        let mut world = World::new();
+        let mut device = Device::secure("victim", 7, &["lt=600"], &mut world);
+        let (tokens, mid) = busy(&mut world, &device);
+        let other = Peer { association: 8, ..device.peer };
+        world.associate(other, "other");
+        let strangers = [other, Peer { association: 9, ..other }, Peer { association: 0, ..other }, attacker()];
+        let before = world.server.registration("victim").cloned();
+        for (attack, stranger, token) in &attacks {
+            let mut attack = attack.clone();
+            for (_, value) in attack.options.iter_mut().filter(|(_, value)| value.starts_with(b"AAAA")) {
+                *value = device.location.clone().into_bytes();
+            }
+            if let Some(token) = tokens.get(*token) {
+                (attack.token, attack.mid) = (token.clone(), mid);
+            }
+            world.send(strangers[*stranger], &attack.build());
+        }
+        prop_assert_eq!(world.server.registration("victim").cloned(), before);
+        for event in world.events() {
+            prop_assert!(matches!(event, Event::Refused { .. }) || &*endpoint_name(&event) != "victim", "{:?}", event);
+        }
+        for (peer, _) in world.take_sent() {
+            prop_assert_ne!(peer, device.peer);
+        }
+        // Its request is still open, and its observation stands.
+        let answer = Draft::new(Kind::Acknowledgement, Code::CONTENT, mid).token(&tokens[1]).build();
+        world.send(device.peer, &answer);
+        let notification = device.notification(Kind::NonConfirmable, &tokens[0], 2).build();
+        world.send(device.peer, &notification);
+        prop_assert_eq!(summary(&world.events()), ["answered 1 2.05", "notified o 2.05"]);
     }
 
     #[test]

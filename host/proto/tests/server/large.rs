@@ -12,13 +12,13 @@ const BLOCK2: u16 = 23;
 const SIZE2: u16 = 28;
 
 /// The value of a block option.
-fn block(number: u32, more: bool, exponent: u32) -> Vec<u8> {
+pub(crate) fn block(number: u32, more: bool, exponent: u32) -> Vec<u8> {
     let value = number << 4 | u32::from(more) << 3 | exponent;
     value.to_be_bytes().into_iter().skip_while(|byte| *byte == 0).collect()
 }
 
 /// Says what an answer to one block of a request says.
-fn answer(asked: &Message, code: Code) -> Vec<u8> {
+pub(crate) fn answer(asked: &Message, code: Code) -> Vec<u8> {
     let echo = asked.block1().expect("a block");
     piggybacked(asked, code).option(BLOCK1, &block(echo.number, echo.more, echo.exponent.into())).build()
 }

@@ -1,8 +1,10 @@
 //! The LwM2M server in simulated time, with scripted clients and a network in memory.
 
 mod addresses;
+mod association;
 mod downlink;
 mod hostile;
+mod identity;
 mod large;
 mod lossy;
 mod negotiating;

@@ -11,7 +11,7 @@ use crate::sim::{
 };
 
 /// Performs an observe request, answers it and returns it.
-fn observed(world: &mut World, device: &Device, context: &str) -> Message {
+pub(crate) fn observed(world: &mut World, device: &Device, context: &str) -> Message {
     world.perform(observe(&device.endpoint, context));
     let asked = world.received(device.peer).expect("a request");
     assert_eq!(asked.observe(), Some(0));
@@ -22,7 +22,7 @@ fn observed(world: &mut World, device: &Device, context: &str) -> Message {
     asked
 }
 
-fn cancel(mode: CancelMode, context: &str) -> tidegate_proto::lwm2m::server::Request {
+pub(crate) fn cancel(mode: CancelMode, context: &str) -> tidegate_proto::lwm2m::server::Request {
     request("a", Operation::CancelObservation { path: DEVICE, queries: vec![], mode }, context)
 }
 

@@ -6,6 +6,7 @@
 #![allow(dead_code)] // each test binary uses a part of it
 
 use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,7 +38,7 @@ pub(crate) struct World {
     pub(crate) now: Instant,
     pub(crate) policy: Policy,
     events: VecDeque<Event>,
-    inboxes: HashMap<Peer, VecDeque<Vec<u8>>>,
+    inboxes: HashMap<Peer, VecDeque<(Peer, Vec<u8>)>>,
     timeout: Option<Instant>,
 }
 
@@ -71,14 +72,18 @@ impl World {
 
     /// The next datagram that was sent to a peer.
     pub(crate) fn received(&mut self, peer: Peer) -> Option<Message> {
-        let datagram = self.inboxes.get_mut(&peer)?.pop_front()?;
-        Some(Message::parse(&datagram).expect("the server sends CoAP"))
+        Some(self.received_where(peer)?.1)
+    }
+
+    /// The same, and where it was sent: an association may have moved.
+    pub(crate) fn received_where(&mut self, peer: Peer) -> Option<(SocketAddr, Message)> {
+        let (to, datagram) = self.inboxes.get_mut(&peer)?.pop_front()?;
+        Some((to.address, Message::parse(&datagram).expect("the server sends CoAP")))
     }
 
     /// All that was sent since the last call, to anyone.
     pub(crate) fn take_sent(&mut self) -> Vec<(Peer, Vec<u8>)> {
-        let sent = self.inboxes.drain().flat_map(|(peer, all)| all.into_iter().map(move |one| (peer, one)));
-        sent.collect()
+        self.inboxes.drain().flat_map(|(_, all)| all).collect()
     }
 
     /// Nothing was sent to the peer that was not taken.
@@ -114,6 +119,24 @@ impl World {
         self.pump();
     }
 
+    /// An association begins, with a handshake that proved this endpoint name.
+    pub(crate) fn associate(&mut self, peer: Peer, endpoint: &str) {
+        self.server.associate(self.now, peer, endpoint.into());
+        self.pump();
+    }
+
+    /// An association ends.
+    pub(crate) fn dissociate(&mut self, association: u64) {
+        self.server.dissociate(self.now, association);
+        self.pump();
+    }
+
+    /// These endpoints must not register without DTLS.
+    pub(crate) fn secure(&mut self, endpoints: &'static [&'static str]) {
+        self.server.set_secured(Arc::new(|endpoint| endpoints.contains(&endpoint)));
+        self.pump();
+    }
+
     pub(crate) fn remove(&mut self, endpoint: &str) {
         self.server.remove(self.now, endpoint);
         self.pump();
@@ -138,7 +161,8 @@ impl World {
         loop {
             match self.server.poll_output() {
                 Output::Transmit(transmit) => {
-                    self.inboxes.entry(transmit.peer).or_default().push_back(transmit.payload);
+                    let inbox = self.inboxes.entry(transmit.peer).or_default();
+                    inbox.push_back((transmit.peer, transmit.payload));
                 }
                 Output::Event(event) => {
                     let settlement = match self.policy {
@@ -167,7 +191,9 @@ pub(crate) fn receipt(event: &Event) -> Option<Receipt> {
             Some(*receipt)
         }
         Event::Ended { receipt, .. } | Event::Notified { receipt, .. } => *receipt,
-        Event::Answered { .. } | Event::Progressed { .. } | Event::Failed { .. } => None,
+        Event::Answered { .. } | Event::Progressed { .. } | Event::Failed { .. } | Event::Refused { .. } => {
+            None
+        }
     }
 }
 
@@ -184,6 +210,22 @@ impl Device {
     pub(crate) fn new(endpoint: &str, port: u16) -> Self {
         let address = format!("192.0.2.1:{port}").parse().expect("an address");
         Self { peer: Peer::plain(address), endpoint: endpoint.to_owned(), location: String::new(), mid: port }
+    }
+
+    /// A client on this association, which has proved its endpoint name.
+    pub(crate) fn associated(endpoint: &str, association: u64, world: &mut World) -> Self {
+        let mut device = Self::new(endpoint, 5684);
+        device.peer.association = association;
+        world.associate(device.peer, endpoint);
+        device
+    }
+
+    /// The same, registered.
+    #[track_caller]
+    pub(crate) fn secure(endpoint: &str, association: u64, queries: &[&str], world: &mut World) -> Self {
+        let mut device = Self::associated(endpoint, association, world);
+        device.register(queries, world);
+        device
     }
 
     /// Registers, and takes the answer and the event.
@@ -403,6 +445,7 @@ fn summarize(event: &Event) -> String {
         Event::Sent { registration, .. } => format!("sent {}", registration.endpoint),
         Event::Progressed { asked, stage, .. } => format!("progressed {} {stage:?}", asked.context),
         Event::Failed { asked, failure, .. } => format!("failed {} {failure:?}", asked.context),
+        Event::Refused { endpoint, reason, .. } => format!("refused {endpoint} {reason:?}"),
     }
 }
 
@@ -415,7 +458,7 @@ pub(crate) fn endpoint_name(event: &Event) -> Arc<str> {
         | Event::Notified { registration, .. }
         | Event::Sent { registration, .. }
         | Event::Progressed { registration, .. } => Arc::clone(&registration.endpoint),
-        Event::Failed { endpoint, .. } => Arc::clone(endpoint),
+        Event::Failed { endpoint, .. } | Event::Refused { endpoint, .. } => Arc::clone(endpoint),
     }
 }
 

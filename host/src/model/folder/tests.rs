@@ -5,6 +5,7 @@ use tempfile::TempDir;
 use tidegate_proto::lwm2m::value::Kind;
 
 use super::*;
+use crate::change::COARSEST_CLOCK;
 use crate::model::sample::definition;
 
 fn folder(files: &[(&str, &str)]) -> (TempDir, Folder) {

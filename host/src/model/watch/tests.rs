@@ -1,13 +1,12 @@
+use std::fs;
 use std::path::PathBuf;
 
 use tempfile::TempDir;
-use tidegate_proto::lwm2m::server;
 use tidegate_proto::lwm2m::value::Kind;
 use tokio::sync::mpsc;
 
 use super::*;
 use crate::model::sample::definition;
-use crate::net::{Shard, Uplink};
 
 /// A watched folder, and what a shard hears of it.
 struct Scene {
@@ -32,7 +31,7 @@ impl Scene {
         }
         let mut reader = Folder::new(&folder);
         let current = Arc::new(ArcSwap::from_pointee(reader.read().models));
-        let (handle, shard) = Shard::<Nobody>::handle();
+        let (handle, shard) = ShardHandle::new();
         let (stop, stopped) = watch::channel(false);
         let readers = Readers { current: Arc::clone(&current), shards: vec![handle] };
         let watch = Watch::start(reader, readers, every, stopped);
@@ -126,33 +125,6 @@ async fn reading_again_on_request_tells_nothing_that_is_not_new() {
     scene.stop.send_replace(true);
     let rest = async { while scene.shard.recv().await.is_some() {} };
     tokio::time::timeout(PATIENCE, rest).await.expect("the watch ends");
-}
-
-#[test]
-fn reading_a_file_is_not_a_change() {
-    use notify::event::{CreateKind, DataChange, ModifyKind, RemoveKind};
-    let is_change = |kind| is_change(&Event::new(kind));
-    assert!(!is_change(EventKind::Access(AccessKind::Open(AccessMode::Any))));
-    assert!(!is_change(EventKind::Access(AccessKind::Close(AccessMode::Read))));
-    assert!(is_change(EventKind::Access(AccessKind::Close(AccessMode::Write))));
-    assert!(is_change(EventKind::Create(CreateKind::File)));
-    assert!(is_change(EventKind::Modify(ModifyKind::Data(DataChange::Any))));
-    assert!(is_change(EventKind::Remove(RemoveKind::Folder)));
-    // Events were lost.
-    assert!(is_change(EventKind::Other));
-}
-
-/// The shard that is spoken to has no bridge.
-struct Nobody;
-
-impl Uplink for Nobody {
-    fn handle(&mut self, _event: &server::Event, _requests: &mut Vec<server::Request>) -> server::Settlement {
-        server::Settlement::Accepted
-    }
-
-    fn flush(&mut self) -> bool {
-        true
-    }
 }
 
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -83,7 +83,7 @@ impl Endpoint {
                 Delivery::NonConfirmable
             };
             self.handle_response(serial, arrival, delivery);
-        } else if self.observations.by_token(arrival.message.token()).is_some() {
+        } else if self.observes(arrival.peer, arrival.message.token()) {
             self.handle_notification(arrival);
         } else {
             // RFC 7641 section 3.6: a reset also ends an observation that only the peer knows of.

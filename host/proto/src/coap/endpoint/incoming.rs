@@ -48,6 +48,7 @@ impl Endpoint {
     pub(super) fn handle_message(&mut self, now: Instant, peer: Peer, datagram: &[u8], message: Message) {
         let number = self.peer_number(peer);
         self.peers.hold(number);
+        self.peers.see(number, peer);
         let arrival = Arrival { now, peer, key: MessageKey { peer: number, mid: message.mid() }, message };
         match (arrival.message.code(), arrival.message.kind()) {
             (Code::EMPTY, Kind::Acknowledgement) => self.handle_acknowledgement(&arrival),
@@ -200,6 +201,8 @@ impl Endpoint {
 
     pub(super) fn transmit(&mut self, peer: Peer, payload: Vec<u8>) {
         self.counters.transmitted += 1;
+        // What it answers, or repeats, may have come while the association was elsewhere.
+        let peer = self.peers.latest(peer);
         self.output.push_back(Output::Transmit(Transmit { peer, payload }));
     }
 }

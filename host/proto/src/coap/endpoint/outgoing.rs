@@ -31,7 +31,7 @@ impl Endpoint {
         let (mut previous, mut first) = (None, false);
         if let Some(observation) = observation {
             first = !self.observations.knows(observation);
-            previous = self.observations.insert(observation, token, Some(&message));
+            previous = self.observations.insert(observation, token, self.owner(peer), Some(&message));
         }
         let upload = Upload::new(message.payload().len(), self.config.exponent());
         let purpose = Purpose::Request { id, observation, previous, first };

@@ -189,7 +189,7 @@ fn a_client_has_its_objects_in_the_versions_it_registered() {
     ] {
         let peer = Peer::plain("127.0.0.1:5683".parse().expect("an address"));
         let queries = [b"lwm2m=1.1".as_slice(), b"ep=a"].into_iter();
-        let registration = Registration::from_register(queries, links.as_bytes(), peer, "/rd/x".into())
+        let registration = Registration::from_register(queries, links.as_bytes(), peer, "/rd/x".into(), None)
             .expect("a registration");
         let defined = Defined::new(&models, &registration);
         assert_eq!(defined.kind(3, 0), None, "{links}");

@@ -55,6 +55,10 @@ impl Clients {
         self.slab.iter().map(|(_, client)| client)
     }
 
+    pub(super) fn keys(&self) -> impl Iterator<Item = Key> {
+        self.slab.iter().map(|(key, _)| key)
+    }
+
     pub(super) fn get(&self, key: Key) -> Option<&Client> {
         self.slab.get(key)
     }

@@ -8,6 +8,7 @@ use crate::coap::endpoint::{self, Delivery, ObservationId, RequestId};
 use crate::coap::message::{Code, Message};
 use crate::lwm2m::operation::{CancelMode, Operation};
 use crate::lwm2m::queue::Waiting;
+use crate::lwm2m::registration::Registration;
 use crate::lwm2m::{negotiation, operation, queue};
 use crate::time::Instant;
 
@@ -25,8 +26,12 @@ pub(super) struct Exchange {
     is_acknowledged: bool,
     /// The lifetime that the client has once it has agreed, since this writes it (core 1.2.1 table E.2, `/1/x/1`).
     lifetime: Option<u32>,
-    /// To ask once more in another format; none if there is none, or it has been done.
-    fallback: Option<Box<Attempt>>,
+    /// To ask once more: in another format, or on another association. None if neither may be.
+    attempt: Option<Box<Attempt>>,
+    /// There is another format.
+    may_fall_back: bool,
+    /// See [`Waiting::is_repeat`].
+    may_repeat: bool,
 }
 
 /// What a request does beside being answered.
@@ -44,6 +49,7 @@ enum Role {
 struct Attempt {
     request: Request,
     is_again: bool,
+    is_repeat: bool,
     formats: Vec<Option<u16>>,
     /// The first of those that has not been tried.
     next: usize,
@@ -72,13 +78,13 @@ impl Server {
             self.counters.queue_full += 1;
             return self.fail(key, request.asked(), Failure::QueueFull);
         }
-        self.enqueue(now, key, request, false);
+        self.enqueue(now, key, request);
     }
 
     /// Whether one more request may wait for a client, by their number and by their bytes.
     fn has_room(&self, now: Instant, key: usize, request: &Request) -> bool {
         let Some(client) = self.clients.get(key) else { return false };
-        let is_awake = client.queue.is_awake(now, self.awake_window(key));
+        let is_awake = self.is_awake(now, key);
         let limit = if is_awake { self.config.max_queued } else { self.config.max_queued_asleep };
         if client.queue.len() + client.exchanges.len() >= limit {
             return false;
@@ -94,19 +100,18 @@ impl Server {
             && self.queued_bytes + bytes <= self.config.max_queued_bytes_in_all
     }
 
-    fn enqueue(&mut self, now: Instant, key: usize, request: Request, is_again: bool) {
-        let window = self.awake_window(key);
+    fn enqueue(&mut self, now: Instant, key: usize, request: Request) {
+        let is_awake = self.is_awake(now, key);
         let Some(client) = self.clients.get_mut(key) else { return };
-        let is_awake = client.queue.is_awake(now, window);
         let (asked, deadline) = (request.asked(), request.deadline);
         self.queued_bytes += request.operation.size();
-        client.queue.push(Waiting { request, is_again, is_told: !is_awake && !is_again });
+        client.queue.push(Waiting { request, is_again: false, is_repeat: false, is_told: !is_awake });
         if let Some(deadline) = deadline {
             self.clients.look_after(key, deadline);
         }
         if is_awake {
             self.drive(now, key);
-        } else if !is_again {
+        } else {
             self.progress(key, asked, Stage::Queued);
         }
     }
@@ -129,39 +134,61 @@ impl Server {
         self.emit(Event::Failed { endpoint: request.endpoint, registration: None, asked, failure });
     }
 
-    /// Observe again what the client observed before it registered anew (core 1.2.1 section 6.4.2: a new registration
-    /// is without observations), except what is asked for anyway. Whoever asked for it hears of it by notifications.
+    /// Let be observed again what the client observed before it registered anew (core 1.2.1 section 6.4.2: a new
+    /// registration is without observations) or came on another association (RFC 7252 section 9.1.1), except what is
+    /// asked for anyway. Whoever asked for it hears of it by notifications. It goes when the client is driven next.
     pub(super) fn observe_again(&mut self, now: Instant, key: usize, before: Vec<(Operation, Arc<str>)>) {
         for (operation, context) in before {
             let Some(client) = self.clients.get(key) else { return };
             let is_asked_for =
                 client.queue.iter().any(|request| request.operation.same_observation(&operation))
-                    || self.observations_of(key, &operation).next().is_some();
+                    || self.is_observed(key, &operation);
             let endpoint = Arc::clone(&client.registration.endpoint);
             let request = Request { endpoint, operation, context, deadline: None, urgent: false };
-            if !is_asked_for && self.has_room(now, key, &request) {
-                self.enqueue(now, key, request, true);
+            if !is_asked_for
+                && self.has_room(now, key, &request)
+                && let Some(client) = self.clients.get_mut(key)
+            {
+                let waiting = Waiting { request, is_again: true, is_repeat: false, is_told: false };
+                client.queue.push(waiting);
             }
         }
     }
 
+    /// Whether the client has been asked for an observation on its association.
+    fn is_observed(&self, key: usize, operation: &Operation) -> bool {
+        let Some(client) = self.clients.get(key) else { return false };
+        let association = client.registration.peer.association;
+        self.observations_of(key, operation)
+            .any(|id| self.observations.get(&id).is_some_and(|it| it.association == association))
+    }
+
     /// Sends what may go to a client now.
     pub(super) fn drive(&mut self, now: Instant, key: usize) {
+        if !self.is_reachable(key) {
+            return self.fail_unreachable(key);
+        }
         let window = self.awake_window(key);
         while let Some(client) = self.clients.get_mut(key).filter(|client| client.queue.len() > 0) {
             let is_busy = self.endpoint.is_fetching(client.registration.peer);
             let Some(waiting) = client.queue.next(now, window, is_busy) else { return };
-            let Waiting { request, is_again, is_told } = waiting;
-            self.queued_bytes -= request.operation.size();
-            let asked = request.asked();
-            if queue::is_expired(&request, now) {
+            self.queued_bytes -= waiting.request.operation.size();
+            let (asked, is_told) = (waiting.request.asked(), waiting.is_told);
+            if queue::is_expired(&waiting.request, now) {
                 self.fail(key, asked, Failure::Expired);
-            } else if let Err(reason) = self.start(now, key, request, is_again) {
+            } else if let Err(reason) = self.start(now, key, waiting) {
                 self.fail(key, asked, Failure::Invalid(reason));
             } else if is_told {
                 self.progress(key, asked, Stage::Transmitted);
             }
         }
+    }
+
+    /// Whether what waits may go, as far as it depends on the client.
+    fn is_awake(&self, now: Instant, key: usize) -> bool {
+        let window = self.awake_window(key);
+        let is_awake = self.clients.get(key).is_some_and(|client| client.queue.is_awake(now, window));
+        is_awake && (window.is_none() || self.is_reachable(key))
     }
 
     /// None if the client does not use queue mode.
@@ -171,10 +198,11 @@ impl Server {
     }
 
     /// Puts a request into a message and sends it.
-    fn start(&mut self, now: Instant, key: usize, request: Request, is_again: bool) -> Result<(), String> {
+    fn start(&mut self, now: Instant, key: usize, waiting: Waiting) -> Result<(), String> {
         let Some(client) = self.clients.get(key) else { return Ok(()) };
+        let Waiting { request, is_again, is_repeat, .. } = waiting;
         let formats = negotiation::choices(&request.operation, &client.registration);
-        let mut attempt = Attempt { request, is_again, formats, next: 0 };
+        let mut attempt = Attempt { request, is_again, is_repeat, formats, next: 0 };
         let message = self.compose(key, &mut attempt)?;
         let may_fall_back = negotiation::is_flexible(&attempt.request.operation);
         self.transmit(now, key, attempt, message, may_fall_back);
@@ -227,13 +255,21 @@ impl Server {
             let context = Arc::clone(&request.context);
             self.observations.insert(
                 observation,
-                notify::Observation { client: key, operation, context, token, stands: attempt.is_again },
+                notify::Observation {
+                    client: key,
+                    operation,
+                    context,
+                    token,
+                    association: peer.association,
+                    stands: attempt.is_again,
+                },
             );
         }
         let (asked, bytes, urgent) = (request.asked(), request.operation.size(), request.urgent);
         let (is_again, lifetime) = (attempt.is_again, request.operation.lifetime());
-        let has_other = may_fall_back && attempt.next < attempt.formats.len();
-        let fallback = has_other.then(|| Box::new(attempt));
+        let may_fall_back = may_fall_back && attempt.next < attempt.formats.len();
+        let may_repeat = self.may_repeat(key, &attempt);
+        let attempt = (may_fall_back || may_repeat).then(|| Box::new(attempt));
         self.queued_bytes += bytes;
         let exchange = Exchange {
             client: key,
@@ -243,7 +279,9 @@ impl Server {
             is_again,
             is_acknowledged: false,
             lifetime,
-            fallback,
+            attempt,
+            may_fall_back,
+            may_repeat,
         };
         self.exchanges.insert(id, exchange);
         if let Some(client) = self.clients.get_mut(key) {
@@ -253,6 +291,16 @@ impl Server {
                 client.queue.sent(id);
             }
         }
+    }
+
+    /// Whether a request may go out once more if the client's association ends before the answer. Only to a client in
+    /// queue mode, for which it would have waited as well, and only if to do it twice is to do it once. And once only:
+    /// it may be what makes the client start anew.
+    fn may_repeat(&self, key: usize, attempt: &Attempt) -> bool {
+        let Some(client) = self.clients.get(key) else { return false };
+        let Registration { peer, queue_mode, .. } = &*client.registration;
+        let is_first = !attempt.is_again && !attempt.is_repeat;
+        peer.is_secure() && *queue_mode && is_first && attempt.request.operation.is_idempotent()
     }
 
     pub(super) fn take_response(
@@ -271,6 +319,7 @@ impl Server {
         let code = message.code();
         match exchange.role {
             Role::Observes(id) if code.is_success() => self.supersede(key, id),
+            Role::Observes(id) if exchange.is_again => self.end_observation(key, id),
             Role::Observes(id) => self.forget_observation(id),
             Role::Cancels(id) if code.is_success() || code == Code::NOT_FOUND => self.forget_observation(id),
             Role::Cancels(_) | Role::None => {}
@@ -293,7 +342,8 @@ impl Server {
 
     /// Asks once more, in another format, if there is one. The caller hears of the outcome only.
     fn fall_back(&mut self, now: Instant, id: RequestId) -> bool {
-        let fallback = self.exchanges.get_mut(&id).and_then(|it| Some((it.client, it.fallback.take()?)));
+        let exchange = self.exchanges.get_mut(&id).filter(|exchange| exchange.may_fall_back);
+        let fallback = exchange.and_then(|exchange| Some((exchange.client, exchange.attempt.take()?)));
         let Some((key, mut attempt)) = fallback else { return false };
         let Ok(message) = self.compose(key, &mut attempt) else { return false };
         let Some(exchange) = self.close(id) else { return false };
@@ -338,6 +388,34 @@ impl Server {
             endpoint::Failure::Reset => return self.abandon(now, id, Failure::Reset),
         };
         self.take_response(now, id, Delivery::Piggybacked, Message::response(code));
+    }
+
+    /// The association has ended on which a client was asked this. Returns the request if it is to be asked once more.
+    pub(super) fn withdraw(&mut self, key: usize, id: RequestId) -> Option<Request> {
+        let exchange = self.close(id)?;
+        if exchange.is_again {
+            self.withdraw_again(key, exchange.role);
+            return None;
+        }
+        if let Role::Observes(id) = exchange.role {
+            self.forget_observation(id);
+        }
+        if let Some(attempt) = exchange.attempt.filter(|_| exchange.may_repeat) {
+            self.progress(key, exchange.asked, Stage::Queued);
+            return Some(attempt.request);
+        }
+        self.fail(key, exchange.asked, Failure::Unreachable);
+        None
+    }
+
+    /// What was to be observed again is still to be. One observation of the same is enough to remember that.
+    fn withdraw_again(&mut self, key: usize, role: Role) {
+        let Role::Observes(id) = role else { return };
+        let Some(observation) = self.observations.get(&id) else { return };
+        let operation = observation.operation.clone();
+        if self.observations_of(key, &operation).any(|other| other != id) {
+            self.forget_observation(id);
+        }
     }
 
     /// There is no answer.

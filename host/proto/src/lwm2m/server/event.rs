@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::coap::Transmit;
 use crate::coap::endpoint::Delivery;
+use crate::coap::{Peer, Transmit};
 use crate::lwm2m::operation::{Operation, OperationName};
 use crate::lwm2m::path::Path;
 use crate::lwm2m::registration::Registration;
@@ -61,6 +61,17 @@ pub enum End {
     Expired,
     /// By the operator or the gateway.
     Removed,
+}
+
+/// Why a client may not register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Its DTLS association has proved that it is another endpoint.
+    Identity,
+    /// Its DTLS association has not proved that it is any.
+    Unproved,
+    /// It did not use DTLS, which its endpoint has to.
+    Insecure,
 }
 
 /// How far a request has come.
@@ -155,6 +166,16 @@ pub enum Event {
         registration: Option<Arc<Registration>>,
         asked: Asked,
         failure: Failure,
+    },
+    /// A Register was answered 4.00 or 4.03, for the reason given: to be logged, since either somebody pretends to be
+    /// what he is not, or somebody has configured the wrong name. There is nothing to settle.
+    Refused {
+        peer: Peer,
+        /// As it was asked for.
+        endpoint: Arc<str>,
+        /// The endpoint that the association has proved; none without.
+        principal: Option<Arc<str>>,
+        reason: Refusal,
     },
 }
 

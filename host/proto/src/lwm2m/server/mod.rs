@@ -14,11 +14,12 @@
 //! 3. its answer, or that there is none, is an event. An observation goes on to tell notifications (`notify`).
 //!
 //! Nothing that a datagram holds changes a registration other than the one whose location, endpoint name or token it
-//! carries.
+//! carries. Who may speak for one, and what becomes of it when a DTLS association begins, moves or ends, is in `identity`.
 
 mod clients;
 mod downlink;
 mod event;
+mod identity;
 mod location;
 mod notify;
 mod settle;
@@ -38,7 +39,8 @@ use crate::coap::{Entropy, Peer};
 use crate::time::Instant;
 use clients::Clients;
 use downlink::Exchange;
-pub use event::{Asked, Content, End, Event, Failure, Output, Receipt, Request, Settlement, Stage};
+pub use event::{Asked, Content, End, Event, Failure, Output, Receipt, Refusal, Request, Settlement, Stage};
+use identity::Secured;
 pub use location::{shard_of_location, shard_of_token};
 use notify::Observation;
 use settle::Unsettled;
@@ -100,7 +102,14 @@ pub struct Counters {
     pub excess_registrations: u64,
     /// Updates and De-registers of a location that is not registered, answered 4.04.
     pub unknown_locations: u64,
-    /// Sends from an address where nobody is registered, answered 4.04.
+    /// Registers over DTLS with another endpoint name than the association has proved, answered 4.00.
+    pub wrong_identities: u64,
+    /// Registers without DTLS of an endpoint that has to use it, answered 4.03.
+    pub insecure_registrations: u64,
+    /// Updates and De-registers of the registration of somebody else: it was made over DTLS, and they came without or over
+    /// an association that has proved another endpoint. Answered 4.04, as if there were none.
+    pub foreign_locations: u64,
+    /// Sends from an address or an endpoint where nobody is registered, answered 4.04.
     pub unknown_senders: u64,
     /// Sends that could not be read, answered 4.00 or 4.15.
     pub rejected_sends: u64,
@@ -108,9 +117,9 @@ pub struct Counters {
     pub unexpected_requests: u64,
     /// Registers and the like left unanswered since one of the same client was not settled yet.
     pub overlapping_registrations: u64,
-    /// Notifications whose client had gone, or that came over another DTLS association.
+    /// Notifications of a client that was there before the one whose registration stands: without DTLS, or gone.
     pub stray_notifications: u64,
-    /// Clients that were found at another address.
+    /// Clients that were found at another address, or on another DTLS association.
     pub moved: u64,
     /// Events settled as refused.
     pub refused: u64,
@@ -129,6 +138,7 @@ pub struct Server {
     endpoint: Endpoint,
     entropy: SharedEntropy,
     clients: Clients,
+    secured: Secured,
     /// The first Registers that are not settled yet, by endpoint name.
     registering: HashMap<Arc<str>, Receipt>,
     /// Requests on their way to a client.
@@ -154,6 +164,7 @@ impl Server {
             config,
             entropy,
             clients: Clients::default(),
+            secured: Secured::default(),
             registering: HashMap::new(),
             exchanges: FxHashMap::default(),
             observations: FxHashMap::default(),
@@ -166,11 +177,13 @@ impl Server {
         }
     }
 
-    /// Take in a datagram. Poll the output afterwards.
+    /// Take in a datagram. Of a peer with an association it is what was inside the record, and the address is where the
+    /// association is now ([`associate`](Self::associate) says who it is). Poll the output afterwards.
     pub fn handle_datagram(&mut self, now: Instant, peer: Peer, datagram: &[u8]) {
         self.endpoint.handle_datagram(now, peer, datagram);
         // Whatever it is, its sender is awake. Nothing is sent before it has been dealt with: it may be a Register.
         if let Some(key) = self.clients.at_peer(peer) {
+            self.move_to(now, key, peer);
             self.hear(now, key);
         }
         let unsettled = self.unsettled.len();

@@ -19,6 +19,8 @@ pub(super) struct Observation {
     pub(super) operation: Operation,
     pub(super) context: Arc<str>,
     pub(super) token: Token,
+    /// On which it was asked for.
+    pub(super) association: u64,
     /// The client has agreed.
     pub(super) stands: bool,
 }
@@ -42,9 +44,7 @@ impl Server {
             }
             return;
         };
-        if self.clients.get(key).is_some_and(|client| client.registration.peer != peer) {
-            self.move_to(key, peer);
-        }
+        self.move_to(now, key, peer);
         self.hear(now, key);
         let ends = (!message.code().is_success()).then_some(id);
         let receipt = match receipt {
@@ -72,8 +72,8 @@ impl Server {
         }
     }
 
-    /// Whose notification it is. Its token is unguessable, so it may come from any address; but a token that was used
-    /// in a DTLS association means nothing outside of it (RFC 7252 section 9.1.1), and the other way round.
+    /// Whose notification it is. Its token is unguessable, so it may come from any address of a client without DTLS;
+    /// but not if the client uses DTLS now. The endpoint has seen to it that one over DTLS is from its client.
     fn identify(&self, peer: Peer, id: ObservationId) -> Option<(usize, Asked)> {
         let observation = self.observations.get(&id)?;
         let client = self.clients.get(observation.client)?;
@@ -82,7 +82,7 @@ impl Server {
             path: observation.operation.path(),
             context: Arc::clone(&observation.context),
         };
-        (client.registration.peer.association == peer.association).then_some((observation.client, asked))
+        self.is_own(peer, &client.registration).then_some((observation.client, asked))
     }
 
     /// An observation stands; older ones of the same go.
@@ -92,6 +92,15 @@ impl Server {
         let operation = observation.operation.clone();
         for older in self.observations_of(key, &operation).filter(|older| *older < id).collect::<Vec<_>>() {
             self.forget_observation(older);
+        }
+    }
+
+    /// The client does not go on with what it was asked to observe again: it has ended, on whichever association.
+    pub(super) fn end_observation(&mut self, key: usize, id: ObservationId) {
+        let Some(observation) = self.observations.get(&id) else { return };
+        let operation = observation.operation.clone();
+        for same in self.observations_of(key, &operation).collect::<Vec<_>>() {
+            self.forget_observation(same);
         }
     }
 

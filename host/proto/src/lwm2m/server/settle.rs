@@ -8,7 +8,7 @@ use super::location::Location;
 use super::{End, Event, Failure, Request, Server};
 use crate::coap::endpoint::{self, ObservationId};
 use crate::coap::message::{Code, Message};
-use crate::coap::{Peer, option};
+use crate::coap::option;
 use crate::lwm2m::operation::Operation;
 use crate::lwm2m::registration::Registration;
 use crate::time::Instant;
@@ -61,6 +61,10 @@ impl Server {
                 if let Some(key) = self.clients.at_location(location) {
                     self.observe_again(now, key, observed);
                     self.drive(now, key);
+                    // Credentials may have come for it just now.
+                    if self.is_insecure(key) {
+                        self.end(key, End::Removed);
+                    }
                 }
             }
             Effect::Update { location, registration } => {
@@ -147,7 +151,7 @@ impl Server {
     }
 
     /// What a client has agreed to observe, and with which contexts.
-    fn observed_by(&self, key: usize) -> Vec<(Operation, Arc<str>)> {
+    pub(super) fn observed_by(&self, key: usize) -> Vec<(Operation, Arc<str>)> {
         let Some(client) = self.clients.get(key) else { return Vec::new() };
         let known = client.observations.iter().filter_map(|id| self.observations.get(id));
         let standing = known.filter(|observation| observation.stands);
@@ -155,12 +159,7 @@ impl Server {
     }
 
     fn accept_update(&mut self, now: Instant, key: usize, registration: Arc<Registration>) {
-        let old = self.clients.get(key).map(|client| client.registration.peer);
-        let has_moved = old != Some(registration.peer);
-        self.clients.replace(key, registration);
-        if has_moved {
-            self.has_moved(key);
-        }
+        self.relocate(now, key, registration);
         self.hear(now, key);
         self.release(key);
     }
@@ -171,23 +170,6 @@ impl Server {
         let registration = Registration { lifetime, ..Registration::clone(&client.registration) };
         self.clients.replace(key, Arc::new(registration));
         self.arm(key);
-    }
-
-    /// The client is at another address now.
-    pub(super) fn move_to(&mut self, key: usize, peer: Peer) {
-        let Some(client) = self.clients.get(key) else { return };
-        let registration = Registration { peer, ..Registration::clone(&client.registration) };
-        self.clients.replace(key, Arc::new(registration));
-        self.has_moved(key);
-    }
-
-    /// What was sent to the old address holds nothing back at the new one: `NSTART` counts for each address
-    /// (RFC 7252 section 4.7).
-    fn has_moved(&mut self, key: usize) {
-        self.counters.moved += 1;
-        if let Some(client) = self.clients.get_mut(key) {
-            client.queue.release_all();
-        }
     }
 
     /// The client gave a sign of life.

@@ -26,7 +26,7 @@ impl Server {
             (Code::POST, [b"rd"]) => self.register(now, asking),
             (Code::POST, [b"rd", id]) => self.update(now, id, asking),
             (Code::DELETE, [b"rd", id]) => self.deregister(now, id, asking),
-            (Code::POST, [b"dp"]) => self.send(asking),
+            (Code::POST, [b"dp"]) => self.send(now, asking),
             (Code::GET, [b".well-known", b"core"]) => Err(directory(asking.message)),
             (code, path) => {
                 self.counters.unexpected_requests += 1;
@@ -43,10 +43,15 @@ impl Server {
         let Asking { peer, receipt, message } = asking;
         let location = Location::new(self.config.shard, &mut self.entropy);
         let path = format!("/rd/{location}").into();
-        let registration = Registration::from_register(message.uri_query(), message.payload(), peer, path)
+        let identity = self.identity(peer).map(|proved| &**proved);
+        let (queries, payload) = (message.uri_query(), message.payload());
+        let registration = Registration::from_register(queries, payload, peer, path, identity)
             .map_err(|rejection| self.rejected(rejection))?;
         let registration = Arc::new(registration);
         let endpoint = Arc::clone(&registration.endpoint);
+        if let Some(refusal) = self.refusal(peer, &endpoint) {
+            return Err(self.turn_away(peer, endpoint, refusal));
+        }
         let known = self.clients.of_endpoint(&endpoint);
         if self.registering.contains_key(&endpoint) {
             self.overlapping(now, receipt);
@@ -103,13 +108,16 @@ impl Server {
         Ok(())
     }
 
-    /// Core 1.2.1 section 6.4.6. A Send names no client: it is the one at the sender's address.
-    fn send(&mut self, asking: Asking<'_>) -> Result<(), Message> {
-        let found = self.clients.at_peer(asking.peer);
-        let Some((key, client)) = found.and_then(|key| Some((key, self.clients.get(key)?))) else {
+    /// Core 1.2.1 section 6.4.6. A Send names no client: it is the endpoint that the sender's association has proved, or
+    /// the client at the sender's address.
+    fn send(&mut self, now: Instant, asking: Asking<'_>) -> Result<(), Message> {
+        let Some(key) = self.sender(asking.peer) else {
             self.counters.unknown_senders += 1;
             return Err(Message::response(Code::NOT_FOUND));
         };
+        self.move_to(now, key, asking.peer);
+        self.hear(now, key);
+        let Some(client) = self.clients.get(key) else { return Ok(()) };
         let registration = Arc::clone(&client.registration);
         let content =
             Content { format: asking.message.content_format(), payload: asking.message.payload().to_vec() };
@@ -118,7 +126,7 @@ impl Server {
         Ok(())
     }
 
-    /// The client of a location. One that was given out over DTLS is worth nothing without.
+    /// The client of a location, if the peer may speak for it: if not, it is as if there were none.
     fn find_location(
         &mut self,
         id: &[u8],
@@ -126,15 +134,15 @@ impl Server {
     ) -> Result<(usize, Location, Arc<Registration>), Message> {
         let found = Location::parse(id).and_then(|location| {
             let key = self.clients.at_location(location)?;
-            let registration = &self.clients.get(key)?.registration;
-            let is_secure = |peer: Peer| peer.association != 0;
-            (is_secure(peer) || !is_secure(registration.peer))
-                .then(|| (key, location, Arc::clone(registration)))
+            Some((key, location, Arc::clone(&self.clients.get(key)?.registration)))
         });
-        found.ok_or_else(|| {
-            self.counters.unknown_locations += 1;
-            Message::response(Code::NOT_FOUND)
-        })
+        let counter = match found {
+            Some(found) if self.is_own(peer, &found.2) => return Ok(found),
+            Some(_) => &mut self.counters.foreign_locations,
+            None => &mut self.counters.unknown_locations,
+        };
+        *counter += 1;
+        Err(Message::response(Code::NOT_FOUND))
     }
 
     /// Begins to hold back what the client is to be asked, until its registration is settled. False if it is held

@@ -30,6 +30,9 @@ const ROWS: &[Row] = &[
         &[
             "field::after_a_rebinding_of_port_or_address_the_first_update_or_notification_finds_the_client",
             "field::after_a_rebinding_a_send_is_not_found_until_the_client_says_who_it_is",
+            "server/association::an_update_on_a_new_association_takes_the_registration_along_and_observes_again",
+            "server/association::notifications_that_a_sleeper_has_stored_are_taken_on_its_new_association",
+            "server/association::a_send_on_a_new_association_is_taken_and_takes_the_registration_along",
             "interop_libcoap::an_update_and_a_deregister_may_come_from_other_ports_and_a_send_may_not",
         ],
     ),
@@ -47,6 +50,7 @@ const ROWS: &[Row] = &[
         "",
         &[
             "field::a_device_that_reboots_without_leaving_is_the_same_wherever_it_comes_from",
+            "server/association::a_client_that_reboots_at_its_address_registers_anew",
             "server/registering::registering_again_replaces_and_keeps_what_waits",
         ],
     ),

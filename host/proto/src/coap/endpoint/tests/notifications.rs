@@ -221,3 +221,34 @@ fn restored_observations_are_known() {
     let events = bench.receive(&content(Kind::NonConfirmable, 1, token, Some(14)));
     assert!(matches!(events[..], [Event::Notification { id: ObservationId(5), .. }]));
 }
+
+#[test]
+fn a_notification_is_taken_on_any_association_of_its_principal_and_on_no_other() {
+    let on = |association| Peer { association, ..device() };
+    let mut bench = Bench::new();
+    for (association, principal) in [(7, "a"), (8, "a"), (9, "b")] {
+        bench.endpoint.associate(association, principal.into());
+    }
+    let request =
+        Request { id: RequestId(1), message: observe(), observation: Some(ObservationId(1)), token: None };
+    let token = bench.endpoint.request(bench.now, on(7), request);
+    bench.drain();
+    let asked = bench.only_sent();
+    bench.receive_from(on(7), &content(Kind::Acknowledgement, asked.mid(), token, Some(1)));
+    // Of another one, of none, and of one that has proved nothing; the numbers would make the right ones look old.
+    for (mid, stranger) in [(1, on(9)), (2, on(0)), (3, on(10))] {
+        assert!(bench.receive_from(stranger, &content(Kind::Confirmable, mid, token, Some(100))).is_empty());
+        assert_eq!(bench.only_sign(), (Kind::Reset, Code::EMPTY, mid));
+    }
+    for (mid, own) in [(4, on(7)), (5, on(8))] {
+        let events =
+            bench.receive_from(own, &content(Kind::NonConfirmable, mid, token, Some(u32::from(mid))));
+        assert!(matches!(events[..], [Event::Notification { id: ObservationId(1), .. }]), "{events:?}");
+    }
+    bench.endpoint.dissociate(8);
+    assert!(bench.receive_from(on(8), &content(Kind::Confirmable, 6, token, Some(6))).is_empty());
+    // Nor does what was asked for without DTLS become anybody's.
+    let (mut bench, token) = observing();
+    bench.endpoint.associate(7, "a".into());
+    assert!(bench.receive_from(on(7), &content(Kind::Confirmable, 1, token, Some(13))).is_empty());
+}

@@ -1,0 +1,63 @@
+//! What the rest of the gateway asks of a shard, and how it reaches it.
+
+use std::sync::Arc;
+
+use tidegate_dtls::credential::Credentials;
+use tidegate_proto::coap::Peer;
+use tidegate_proto::lwm2m::model::Models;
+use tidegate_proto::lwm2m::server::Request;
+use tokio::sync::mpsc;
+
+/// What others ask of a shard.
+#[derive(Debug)]
+pub enum Command {
+    /// A datagram for a client of this shard that came to another one; still sealed if its listener is one of DTLS.
+    Datagram(Peer, Vec<u8>),
+    /// An operation for a client of this shard.
+    Perform(Request),
+    /// End a registration: the client has registered at another shard.
+    Remove(Arc<str>),
+    /// Take other object definitions.
+    Define(Arc<Models>),
+    /// Take other credentials.
+    Secure(Arc<Credentials>),
+    /// States of associations are durable: which, and their bounds.
+    Kept(Vec<(u64, u64)>),
+}
+
+/// How others reach a shard. When the last handle is gone, the shard ends.
+#[derive(Clone, Debug)]
+pub struct ShardHandle {
+    commands: mpsc::Sender<Command>,
+}
+
+impl ShardHandle {
+    /// A queue for a shard's commands: the handle for others, the end for [`Shard::start`](super::Shard::start).
+    pub fn new() -> (Self, mpsc::Receiver<Command>) {
+        let (commands, receiver) = mpsc::channel(COMMANDS);
+        (Self { commands }, receiver)
+    }
+
+    /// Hand a command over without waiting; it comes back if the shard cannot keep up or has ended.
+    #[allow(clippy::result_large_err)] // the command itself, for the caller to deal with
+    pub fn send(&self, command: Command) -> Result<(), Command> {
+        self.commands.try_send(command).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(command) | mpsc::error::TrySendError::Closed(command) => command,
+        })
+    }
+
+    /// Hand a command over, blocking this thread until there is room; it comes back if the shard has ended. Not for
+    /// threads that run a tokio runtime.
+    #[allow(clippy::result_large_err)] // as above
+    pub fn send_blocking(&self, command: Command) -> Result<(), Command> {
+        self.commands.blocking_send(command).map_err(|error| error.0)
+    }
+
+    /// Hand a command over, waiting for room.
+    pub async fn send_waiting(&self, command: Command) -> Result<(), Command> {
+        self.commands.send(command).await.map_err(|error| error.0)
+    }
+}
+
+/// Commands that may wait for a shard.
+const COMMANDS: usize = 4_096;
