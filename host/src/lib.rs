@@ -12,3 +12,4 @@ pub mod model;
 pub mod mqtt;
 pub mod net;
 pub mod plugin;
+pub mod store;
