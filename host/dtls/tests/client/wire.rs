@@ -119,6 +119,9 @@ impl Fragment {
 
     /// The same message in pieces of at most so many bytes.
     pub(crate) fn cut(&self, size: usize) -> Vec<Self> {
+        if self.body.is_empty() {
+            return vec![self.clone()];
+        }
         let pieces = self.body.chunks(size).enumerate();
         pieces
             .map(|(at, body)| Self {

@@ -63,15 +63,25 @@ fn identities_that_nobody_can_have() {
 /// A NUL ends a string for OpenSSL: what comes behind it must not be cut off and the rest be let in.
 #[test]
 fn an_identity_with_a_nul_in_it() {
-    let exchange = |identity: &[u8]| {
-        let body = [&u16::try_from(identity.len()).unwrap().to_be_bytes(), identity].concat();
-        forge(&psk(), |_| vec![Fragment::whole(CLIENT_KEY_EXCHANGE, 0, &body)])
-    };
-    assert_eq!(exchange(PSK.0.as_bytes()), 1);
-    for identity in
-        [&b"urn:dev:psk\0"[..], b"urn:dev:psk\0urn:dev:raw", b"\0urn:dev:psk", b"urn:dev\0:psk", b"\0", b""]
-    {
-        assert_eq!(exchange(identity), 0, "{identity:?}");
+    // In one piece, and in pieces so small that no one of them has the whole identity.
+    for pieces in [1000, 13, 12, 5, 1] {
+        let exchange = |identity: &[u8]| {
+            let body = [&u16::try_from(identity.len()).unwrap().to_be_bytes(), identity].concat();
+            let mut network = Network::new();
+            forge_on(&mut network, &psk(), pieces, |_| vec![Fragment::whole(CLIENT_KEY_EXCHANGE, 0, &body)]);
+            network.established().len()
+        };
+        assert_eq!(exchange(PSK.0.as_bytes()), 1, "pieces of {pieces}");
+        for identity in [
+            &b"urn:dev:psk\0"[..],
+            b"urn:dev:psk\0urn:dev:raw",
+            b"\0urn:dev:psk",
+            b"urn:dev\0:psk",
+            b"\0",
+            b"",
+        ] {
+            assert_eq!(exchange(identity), 0, "{identity:?} in pieces of {pieces}");
+        }
     }
 }
 
@@ -223,7 +233,7 @@ fn whoever_was_refused_may_try_again_with_the_right_key() {
         network.run_for(Duration::from_secs(3));
         assert!(!network.clients[client].is_established());
     }
-    forge_on(&mut network, &psk(), |messages| messages);
+    forge_on(&mut network, &psk(), 1000, |messages| messages);
     assert_eq!(network.established().len(), 1);
 }
 

@@ -265,13 +265,15 @@ fn self_signed(key: &PKey<Private>) -> openssl::x509::X509 {
 /// fits what was sent.
 pub(crate) fn forge(profile: &Profile, changed: impl FnOnce(Vec<Fragment>) -> Vec<Fragment>) -> usize {
     let mut network = Network::new();
-    forge_on(&mut network, profile, changed);
+    forge_on(&mut network, profile, 1 << 14, changed);
     network.established().len()
 }
 
+/// The same in pieces of so many bytes at most.
 pub(crate) fn forge_on(
     network: &mut Network,
     profile: &Profile,
+    pieces: usize,
     changed: impl FnOnce(Vec<Fragment>) -> Vec<Fragment>,
 ) {
     network.captures.clear();
@@ -290,7 +292,9 @@ pub(crate) fn forge_on(
         message.sequence = sequence;
         sequence += 1;
         transcript.add(&message);
-        inject(network, &mut client, &Record::new(HANDSHAKE, 0, 0, &message.encode()));
+        for piece in message.cut(pieces) {
+            inject(network, &mut client, &Record::new(HANDSHAKE, 0, 0, &piece.encode()));
+        }
     }
     inject(network, &mut client, &Record::new(CHANGE_CIPHER_SPEC, 0, 0, &[1]));
     let finished = transcript.finished(&client.keys.as_ref().unwrap().master.clone(), sequence);

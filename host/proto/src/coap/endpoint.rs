@@ -193,7 +193,7 @@ impl Endpoint {
             transfers_per_peer: config.transfers_per_peer,
             body: config.body,
             bodies: config.transfer_bytes,
-            exponent: config.exponent(),
+            exponent: config.exponent(None),
         };
         let mut seed = [0; 8];
         entropy.fill(&mut seed);
@@ -242,6 +242,12 @@ impl Endpoint {
         if association != 0 {
             self.peers.associate(association, principal);
         }
+    }
+
+    /// An association carries messages of at most so many bytes: bodies go to it, and are asked of it, in blocks that fit.
+    /// Without effect if it is not known.
+    pub fn limit(&mut self, association: u64, max_message: usize) {
+        self.peers.limit(association, max_message);
     }
 
     /// An association has ended. Returns whom it had proved to be, if it had. Its requests go on until they are

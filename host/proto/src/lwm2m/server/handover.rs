@@ -42,7 +42,7 @@ impl Server {
         if self.clients.get(key)?.queue.is_held() {
             return None;
         }
-        self.strand(key);
+        self.strand(now, key);
         let observations = std::mem::take(&mut self.clients.get_mut(key)?.observations);
         let observed = observations.into_iter().filter_map(|id| self.part_with(id)).collect();
         let mut client = self.clients.remove(key)?;
