@@ -58,8 +58,13 @@ struct Observation {
 impl Device {
     /// A client that has not registered yet.
     pub fn new(gateway: SocketAddr, endpoint: &str) -> Result<Self> {
+        Ok(Self::behind(Peer::connect(gateway)?, endpoint))
+    }
+
+    /// A client that has not registered yet, behind a peer that nobody else receives with.
+    pub fn behind(peer: Peer, endpoint: &str) -> Self {
         let shared = Arc::new(Shared {
-            peer: Peer::connect(gateway)?,
+            peer,
             tree: Mutex::new(Tree { resources: resources(), ..Tree::default() }),
             requests: Inbox::default(),
             answers: Inbox::default(),
@@ -68,7 +73,7 @@ impl Device {
         });
         let serving = Arc::clone(&shared);
         let thread = std::thread::spawn(move || serving.run());
-        Ok(Self { endpoint: endpoint.to_owned(), shared, location: None, thread: Some(thread) })
+        Self { endpoint: endpoint.to_owned(), shared, location: None, thread: Some(thread) }
     }
 
     /// Register with LwM2M 1.1, a lifetime of 300 s and the binding U.

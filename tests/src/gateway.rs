@@ -17,6 +17,7 @@ pub struct Gateway {
     process: Process,
     folder: TempDir,
     coap: SocketAddr,
+    dtls: SocketAddr,
     mqtt: u16,
 }
 
@@ -44,6 +45,14 @@ pub struct Setup {
     pub settings: Json,
     /// `[registration]`.
     pub registration: Json,
+    /// Further keys of `[dtls]`.
+    pub dtls: Json,
+    /// `credentials.toml`; null: there is no DTLS listener.
+    pub credentials: Json,
+    /// `[store]`.
+    pub store: Json,
+    /// Names and texts of further files in its folder: keys and certificates.
+    pub files: Vec<(String, String)>,
     /// Names and texts of the files that the folder of object definitions begins with, see [`Gateway::models`].
     pub models: Vec<(String, String)>,
 }
@@ -58,11 +67,15 @@ impl Setup {
             coap: json!({}),
             settings: json!({ "compatibility": compatibility }),
             registration: json!({}),
+            dtls: json!({}),
+            credentials: Json::Null,
+            store: json!({}),
+            files: Vec::new(),
             models: Vec::new(),
         }
     }
 
-    fn toml(&self, coap: u16, mqtt: u16) -> Result<String> {
+    fn toml(&self, coap: u16, dtls: u16, mqtt: u16) -> Result<String> {
         let broker = match self.broker {
             Broker::On(port) => format!("mqtt://127.0.0.1:{port}"),
             Broker::Embedded => "embedded".to_owned(),
@@ -70,14 +83,20 @@ impl Setup {
         let mut coap_table = self.coap.clone();
         coap_table["listen"] = json!([format!("127.0.0.1:{coap}")]);
         coap_table["shards"] = json!(self.shards);
+        let mut dtls_table = self.dtls.clone();
+        if !self.credentials.is_null() {
+            dtls_table["listen"] = json!([format!("127.0.0.1:{dtls}")]);
+        }
         let configuration = json!({
             "coap": coap_table,
+            "dtls": dtls_table,
             "mqtt": {
                 "broker": broker,
                 "version": self.version,
                 "embedded": { "listen": [format!("127.0.0.1:{mqtt}")] },
             },
             "registration": self.registration,
+            "store": self.store,
             "translator": [{ "name": "emqx", "settings": self.settings }],
         });
         toml::to_string(&configuration).context("writing tidegate.toml")
@@ -102,6 +121,11 @@ impl Gateway {
         self.coap
     }
 
+    /// Where it takes CoAP over DTLS, when it has credentials.
+    pub fn dtls(&self) -> SocketAddr {
+        self.dtls
+    }
+
     /// The loopback port of the broker it publishes to.
     pub fn mqtt(&self) -> u16 {
         self.mqtt
@@ -122,6 +146,18 @@ impl Gateway {
         self.folder.path().join(MODELS)
     }
 
+    /// Write its credentials anew, at once, as an editor does that renames what it has written.
+    pub fn write_credentials(&self, credentials: &Json) -> Result<()> {
+        self.write_credentials_text(&toml::to_string(credentials).context("writing credentials.toml")?)
+    }
+
+    /// Write any text as its credentials.
+    pub fn write_credentials_text(&self, text: &str) -> Result<()> {
+        let (new, old) = (self.folder.path().join("credentials.new"), self.folder.path().join(CREDENTIALS));
+        std::fs::write(&new, text)?;
+        Ok(std::fs::rename(new, old)?)
+    }
+
     /// End it cleanly (SIGTERM).
     pub fn terminate(&mut self) -> Result<ExitStatus> {
         self.process.terminate()
@@ -134,10 +170,27 @@ impl Gateway {
         Ok(())
     }
 
+    /// End it cleanly and start it again with the same configuration, data and ports.
+    pub fn terminate_and_restart(&mut self) -> Result<()> {
+        let status = self.process.terminate()?;
+        if !status.success() {
+            bail!("the gateway ended with {status}");
+        }
+        self.process = run(self.folder.path())?;
+        Ok(())
+    }
+
     fn start_once(setup: &Setup) -> Result<Self> {
         let folder = TempDir::new()?;
-        let (coap, embedded) = (port::free()?, port::free()?);
-        std::fs::write(folder.path().join(CONFIGURATION), setup.toml(coap, embedded)?)?;
+        let (coap, dtls, embedded) = (port::free()?, port::free()?, port::free()?);
+        std::fs::write(folder.path().join(CONFIGURATION), setup.toml(coap, dtls, embedded)?)?;
+        if !setup.credentials.is_null() {
+            let text = toml::to_string(&setup.credentials).context("writing credentials.toml")?;
+            std::fs::write(folder.path().join(CREDENTIALS), text)?;
+        }
+        for (name, text) in &setup.files {
+            std::fs::write(folder.path().join(name), text)?;
+        }
         std::fs::create_dir(folder.path().join(MODELS))?;
         for (name, text) in &setup.models {
             std::fs::write(folder.path().join(MODELS).join(name), text)?;
@@ -147,7 +200,8 @@ impl Gateway {
             Broker::On(port) => port,
             Broker::Embedded => embedded,
         };
-        Ok(Self { process, folder, coap: (Ipv4Addr::LOCALHOST, coap).into(), mqtt })
+        let (coap, dtls) = ((Ipv4Addr::LOCALHOST, coap).into(), (Ipv4Addr::LOCALHOST, dtls).into());
+        Ok(Self { process, folder, coap, dtls, mqtt })
     }
 }
 
@@ -181,6 +235,8 @@ fn beside_this_test() -> Result<PathBuf> {
 }
 
 const CONFIGURATION: &str = "tidegate.toml";
+/// The default of `[dtls] credentials`.
+const CREDENTIALS: &str = "credentials.toml";
 /// The default of `[models] directory`.
 const MODELS: &str = "models";
 

@@ -9,30 +9,36 @@ use std::io::Write;
 
 mod application;
 mod cache;
+mod certificate;
 mod device;
 mod gateway;
 mod inbox;
 mod leshan;
 mod mosquitto;
+mod nat;
 mod peer;
 mod port;
 mod process;
 mod relay;
+mod secure;
 mod server;
 
 pub use application::{Application, Message, MqttVersion};
 pub use cache::installed;
+pub use certificate::{Certified, Wish};
 pub use device::{Device, Format, Value};
 pub use gateway::{Broker, Gateway, Setup, tidegate};
 pub use inbox::{Inbox, PATIENCE};
 pub use leshan::{TEST_OBJECT, leshan};
 pub use mosquitto::Mosquitto;
+pub use nat::Nat;
 pub use peer::{
     Peer, acknowledgement, code, code_text, empty, option_uint, option_values, request, response,
 };
 pub use port::free as free_port;
 pub use process::Process;
 pub use relay::Relay;
+pub use secure::{Profile, Proof, Secure};
 pub use server::{Answer, Server};
 
 /// Why a test that needs something this machine may lack is not run.

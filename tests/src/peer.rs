@@ -2,17 +2,25 @@
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
 use coap_lite::{CoapOption, MessageClass, MessageType, Packet};
 
 use crate::inbox::PATIENCE;
+use crate::secure::Secure;
 
-/// A UDP socket that talks to one gateway.
+/// A UDP socket that talks to one gateway, with or without DTLS.
 #[derive(Debug)]
 pub struct Peer {
-    socket: UdpSocket,
+    transport: Transport,
+}
+
+#[derive(Debug)]
+enum Transport {
+    Plain(UdpSocket),
+    Secure(Arc<Secure>),
 }
 
 impl Peer {
@@ -20,17 +28,29 @@ impl Peer {
     pub fn connect(gateway: SocketAddr) -> Result<Self> {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
         socket.connect(gateway)?;
-        Ok(Self { socket })
+        Ok(Self { transport: Transport::Plain(socket) })
+    }
+
+    /// Over an association.
+    pub fn over(association: &Arc<Secure>) -> Self {
+        Self { transport: Transport::Secure(Arc::clone(association)) }
     }
 
     /// A second handle on the same socket.
     pub fn share(&self) -> Result<Self> {
-        Ok(Self { socket: self.socket.try_clone()? })
+        let transport = match &self.transport {
+            Transport::Plain(socket) => Transport::Plain(socket.try_clone()?),
+            Transport::Secure(association) => Transport::Secure(Arc::clone(association)),
+        };
+        Ok(Self { transport })
     }
 
     /// Send any bytes.
     pub fn send_bytes(&self, datagram: &[u8]) -> Result<()> {
-        self.socket.send(datagram)?;
+        match &self.transport {
+            Transport::Plain(socket) => socket.send(datagram).map(|_| ())?,
+            Transport::Secure(association) => association.send(datagram)?,
+        }
         Ok(())
     }
 
@@ -41,9 +61,15 @@ impl Peer {
 
     /// The next message, or none when none comes in time.
     pub fn receive_within(&self, patience: Duration) -> Result<Option<Packet>> {
-        self.socket.set_read_timeout(Some(patience.max(Duration::from_millis(1))))?;
+        let socket = match &self.transport {
+            Transport::Plain(socket) => socket,
+            Transport::Secure(association) => {
+                return association.receive_within(patience)?.map(|datagram| parse(&datagram)).transpose();
+            }
+        };
+        socket.set_read_timeout(Some(patience.max(Duration::from_millis(1))))?;
         let mut datagram = vec![0; 65_536];
-        match self.socket.recv(&mut datagram) {
+        match socket.recv(&mut datagram) {
             Ok(length) => Ok(Some(parse(&datagram[..length])?)),
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Ok(None),
             Err(error) => Err(error.into()),

@@ -21,7 +21,10 @@ mod ffi;
 mod flight;
 mod handshake;
 pub mod hello;
+mod hmac;
 pub mod message;
+#[cfg(test)]
+mod peer;
 pub mod record;
 pub mod session;
 

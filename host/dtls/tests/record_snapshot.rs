@@ -114,9 +114,23 @@ fn a_bound_below_what_may_have_been_used_is_raised() {
         sealed(&mut layer).unwrap();
     }
     assert_eq!(restored(&snapshot(&mut layer, 0)).sequence(), 5);
-    layer.set_bound(Some(50));
+    assert_eq!(restored(&snapshot(&mut layer, 50)).sequence(), 50);
     assert_eq!(restored(&snapshot(&mut layer, 7)).sequence(), 50);
     assert_eq!(restored(&snapshot(&mut layer, u64::MAX)).sequence(), LAST_NUMBER);
+}
+
+#[test]
+fn a_bound_that_no_snapshot_has_is_not_taken_over() {
+    let mut layer = server(Aead::Gcm);
+    layer.set_bound(Some(5));
+    assert_eq!(layer.bound(), Some(5));
+    let _ = snapshot(&mut layer, 7);
+    assert_eq!(layer.bound(), Some(5));
+    layer.set_bound(Some(8));
+    assert_eq!(layer.bound(), Some(7));
+    let mut after = restored(&snapshot(&mut layer, 0));
+    after.set_bound(Some(100));
+    assert_eq!((after.sequence(), after.bound()), (7, Some(7)));
 }
 
 #[test]

@@ -54,3 +54,45 @@ fn the_summary_names_broker_translator_and_route() {
         assert!(text.contains(part), "{part} in {text}");
     }
 }
+
+#[test]
+fn credentials_are_checked_if_the_gateway_needs_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = Config::default();
+    config.models.directory = folder.path().join("models");
+    config.dtls.credentials = folder.path().join("credentials.toml");
+    check(&config).expect("without a listener they are not needed");
+    config.dtls.listen = vec!["127.0.0.1:5684".parse().unwrap()];
+    assert!(
+        summary(&config, &Folder::new(Path::new("/nowhere")).read()).contains("DTLS         127.0.0.1:5684")
+    );
+    let error = check(&config).unwrap_err().to_string();
+    assert!(error.contains("credentials.toml: cannot be read"), "{error}");
+    std::fs::write(&config.dtls.credentials, "[[psk]]\nidentity = \"a\"\nkey = \"0\"\n").unwrap();
+    let error = check(&config).unwrap_err().to_string();
+    assert!(error.contains("credentials.toml:3: psk.key: has 1 hex digits"), "{error}");
+    std::fs::write(&config.dtls.credentials, "[[psk]]\nidentity = \"a\"\nkey = \"00\"\n").unwrap();
+    check(&config).unwrap();
+}
+
+#[test]
+fn credentials_are_added_removed_and_listed_by_flags_in_any_place() {
+    for line in [
+        "tidegate credentials add psk --endpoint e --identity i --key 00 --file f",
+        "tidegate credentials --file f add raw-public-key --endpoint e --public-key k --server h:1",
+        "tidegate credentials add server-key --certificate --name h",
+        "tidegate credentials list --json --config c",
+        "tidegate credentials remove --identity i",
+        "tidegate credentials import keys.txt --format psk --text-keys",
+    ] {
+        CommandLine::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));
+    }
+    for line in [
+        "tidegate credentials add psk",
+        "tidegate credentials remove",
+        "tidegate credentials remove --endpoint e --identity i",
+        "tidegate credentials add server-key --name h",
+    ] {
+        assert!(CommandLine::try_parse_from(line.split(' ')).is_err(), "{line}");
+    }
+}

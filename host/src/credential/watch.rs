@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tidegate_dtls::credential::Credentials;
 use tokio::sync::{Notify, watch};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use super::file::{Reading, attempt};
 use super::seen::Seen;
@@ -77,7 +77,7 @@ impl Task {
                 _ = stop.changed() => return,
                 () = self.asked.notified() => Occasion::Request,
                 () = self.changed.notified() => Occasion::Change,
-                () = tokio::time::sleep(REST), if self.is_doubtful() => Occasion::Rest,
+                () = tokio::time::sleep_until(self.rested()), if self.is_doubtful() => Occasion::Rest,
                 // The first comes at once: something may have changed between reading and watching.
                 _ = ticks.tick() => Occasion::Time,
             };
@@ -101,14 +101,15 @@ impl Task {
         let has_changed = self.work(look).await?;
         match occasion {
             Occasion::Request | Occasion::Rest => {}
-            _ if !has_changed => return Some(()),
+            // What is doubted is read even if only something else in its folder has changed, maybe without a pause.
+            _ if !has_changed && !self.is_doubtful() => return Some(()),
             Occasion::Change => {}
             // Someone may be writing right now.
             Occasion::Time => settle(&self.changed).await,
         }
         let changed = Arc::clone(&self.changed);
         self.work(move |reader| {
-            reader.read(occasion);
+            reader.read(occasion, Instant::now());
             // It may name other files now.
             reader.watch_folders(&changed);
         })
@@ -117,6 +118,12 @@ impl Task {
 
     fn is_doubtful(&self) -> bool {
         self.reader.as_ref().is_some_and(|reader| reader.doubted.is_some())
+    }
+
+    /// When what is doubted has been at rest for long enough, if it is left alone.
+    fn rested(&self) -> Instant {
+        let doubted = self.reader.as_ref().and_then(|reader| reader.doubted.as_ref());
+        doubted.map_or_else(Instant::now, |(_, since)| *since) + REST
     }
 
     /// Do what may block where it blocks nobody.
@@ -148,8 +155,8 @@ type OnChange = Box<dyn FnMut(Arc<Credentials>) + Send>;
 struct Reader {
     file: PathBuf,
     in_force: Reading,
-    /// What was right, but without a credential that is in force.
-    doubted: Option<Seen>,
+    /// What was right, but without a credential that is in force, and since when it is so.
+    doubted: Option<(Seen, Instant)>,
     /// What was read last, right or wrong.
     seen: Seen,
     /// What was wrong with it.
@@ -171,18 +178,20 @@ impl Reader {
         }
     }
 
-    fn read(&mut self, occasion: Occasion) {
+    fn read(&mut self, occasion: Occasion, now: Instant) {
         let (outcome, seen) = attempt(&self.file);
         self.seen = seen;
         let doubted = self.doubted.take();
         match outcome {
             Ok(reading) => {
-                let is_rested = doubted.is_some_and(|doubted| doubted.is_same(&self.seen));
-                let is_sure = occasion == Occasion::Request || occasion == Occasion::Rest && is_rested;
-                if !is_sure && !self.in_force.credentials.is_within(&reading.credentials) {
-                    self.doubted = Some(reading.seen);
-                } else {
+                let since = doubted.filter(|(of, _)| of.is_same(&self.seen)).map_or(now, |(_, since)| since);
+                let is_sure = occasion == Occasion::Request
+                    || now.duration_since(since) >= REST
+                    || self.in_force.credentials.is_within(&reading.credentials);
+                if is_sure {
                     self.accept(reading, occasion);
+                } else {
+                    self.doubted = Some((reading.seen, since));
                 }
             }
             Err(error) => {

@@ -462,3 +462,6 @@ const BACKLOG_RETRY: std::time::Duration = std::time::Duration::from_millis(10);
 const PARTING: std::time::Duration = std::time::Duration::from_secs(5);
 /// How long a shard without any timer sleeps.
 const IDLE: std::time::Duration = std::time::Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests;

@@ -55,9 +55,8 @@ impl Endpoint {
         if let Some(session) = &restored.session {
             self.sessions.insert(session);
         }
-        let Snapshot { remote, principal, session, mut layer } = restored;
+        let Snapshot { remote, principal, session, layer } = restored;
         let bound = layer.sequence();
-        layer.set_bound(Some(bound));
         let summary = Summary { suite: "kept", resumed: true, connection_id: layer.receive_cid().is_some() };
         let mut association = Association::new(remote, Arc::clone(&principal), Records::Own(layer));
         association.session = session;
@@ -75,9 +74,8 @@ impl Endpoint {
             return;
         }
         let Some(association) = self.live.get_mut(&name) else { return };
-        let Some(layer) = association.layer_mut() else { return };
+        let Some(layer) = association.layer() else { return };
         let bound = layer.sequence() + STEP;
-        layer.set_bound(Some(bound));
         association.asked = bound;
         self.keep(name);
     }
@@ -125,10 +123,12 @@ impl Endpoint {
     }
 
     fn keep(&mut self, name: u64) {
-        let Some(association) = self.live.get(&name) else { return };
-        let Some(layer) = association.layer() else { return };
-        let bound = association.asked;
-        let snapshot = write(association, layer, bound);
+        let Some(association) = self.live.get_mut(&name) else { return };
+        let mut snapshot = write(association);
+        let wanted = association.asked;
+        let Some(layer) = association.layer_mut() else { return };
+        let bound = layer.write_to(wanted, &mut snapshot);
+        association.asked = bound;
         self.outputs.push_back(Output::Keep { association: name, snapshot, bound });
     }
 }
@@ -149,7 +149,8 @@ struct Snapshot {
     layer: RecordLayer,
 }
 
-fn write(association: &Association, layer: &RecordLayer, bound: u64) -> Zeroizing<Vec<u8>> {
+/// All of it but the record layer.
+fn write(association: &Association) -> Zeroizing<Vec<u8>> {
     let mut out = Zeroizing::new(Vec::with_capacity(SNAPSHOT));
     out.push(VERSION);
     match association.remote.address.ip() {
@@ -173,7 +174,6 @@ fn write(association: &Association, layer: &RecordLayer, bound: u64) -> Zeroizin
     out.extend_from_slice(&principal.fingerprint.0);
     write_bytes(principal.endpoint.as_bytes(), &mut out);
     write_bytes(association.session.as_ref().map_or(&[], |session| session.der()), &mut out);
-    layer.write_to(bound, &mut out);
     out
 }
 

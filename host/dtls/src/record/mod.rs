@@ -237,6 +237,7 @@ impl RecordLayer {
     pub fn overhead(&self) -> usize {
         format::overhead(self.keys.aead, cid_of(&self.send_cid))
     }
+
     /// Opens a record that OpenSSL has sealed with our own keys. Such a record must never be sent, as OpenSSL counts on
     /// its own: what is in it is sealed again by [`RecordLayer::seal`]. None when it is no such record.
     pub fn open_own(&self, record: &[u8]) -> Option<(u8, Vec<u8>)> {
@@ -285,9 +286,14 @@ impl RecordLayer {
     }
 
     /// Numbers below the bound may be used. Where associations are kept it may only be what the snapshot that has
-    /// certainly been written last has as its bound, and None only when no snapshot is left.
+    /// certainly been written last has as its bound, and None only when no snapshot is left. More than any snapshot has
+    /// is not taken over.
     pub fn set_bound(&mut self, bound: Option<u64>) {
-        self.bound = bound.unwrap_or(UNBOUNDED);
+        self.bound = match bound {
+            None => UNBOUNDED,
+            Some(bound) if self.promised > 0 => bound.min(self.promised),
+            Some(bound) => bound,
+        };
     }
 
     /// How many records were not authentic.
@@ -344,7 +350,8 @@ const CONTENT_TYPES: std::ops::RangeInclusive<u8> =
 const MAX_CONTENT: usize = 1 << 14;
 /// The highest number that the wire can carry.
 const LAST_NUMBER: u64 = (1 << 48) - 1;
-/// It must not begin anew (RFC 6347 section 4.1); one short of that we stop.
+/// Numbers must not begin anew (RFC 6347 section 4.1); one short of that we stop. RFC 9147 section 4.5.3 would change
+/// keys after 2^23 records of 2^14 bytes, which in the messages of a meter are as many as it ever sends.
 const END_OF_NUMBERS: u64 = LAST_NUMBER;
 const UNBOUNDED: u64 = u64::MAX;
 

@@ -16,6 +16,7 @@ use super::block::{Limits, Transfers};
 use super::deduplication::Deduplication;
 use super::exchange::Exchanges;
 use super::message::Message;
+pub use super::observe::Observation;
 use super::observe::Observations;
 use super::peers::Peers;
 pub use super::token::Token;
@@ -192,7 +193,7 @@ impl Endpoint {
             transfers_per_peer: config.transfers_per_peer,
             body: config.body,
             bodies: config.transfer_bytes,
-            exponent: config.exponent(),
+            exponent: config.exponent(None),
         };
         let mut seed = [0; 8];
         entropy.fill(&mut seed);
@@ -241,6 +242,12 @@ impl Endpoint {
         if association != 0 {
             self.peers.associate(association, principal);
         }
+    }
+
+    /// An association carries messages of at most so many bytes: bodies go to it, and are asked of it, in blocks that fit.
+    /// Without effect if it is not known.
+    pub fn limit(&mut self, association: u64, max_message: usize) {
+        self.peers.limit(association, max_message);
     }
 
     /// An association has ended. Returns whom it had proved to be, if it had. Its requests go on until they are
@@ -346,6 +353,22 @@ impl Endpoint {
 
     fn is_with(&self, serial: u64, peer: Peer) -> bool {
         self.exchanges.get(serial).is_some_and(|exchange| exchange.peer == peer)
+    }
+
+    /// Forget an observation that goes on at another endpoint, of another shard. None if it is not known.
+    pub fn hand_over_observation(&mut self, id: ObservationId) -> Option<Observation> {
+        let observation = self.observations.remove(id)?;
+        if let Some(serial) = observation.fetch
+            && let Some(exchange) = self.close(serial)
+        {
+            self.emit(Event::FetchEnded { peer: exchange.peer });
+        }
+        Some(observation)
+    }
+
+    /// Go on with an observation of another endpoint. Its token tells the other shard; notifications by it are taken.
+    pub fn take_over_observation(&mut self, id: ObservationId, token: Token, observation: Observation) {
+        self.observations.adopt(id, token, observation);
     }
 
     /// Whether the rest of a notification of this peer is being fetched. Some clients answer nothing else meanwhile, so

@@ -19,7 +19,7 @@ pub(super) struct Observations {
 
 /// One token that stands for an observation.
 #[derive(Debug)]
-pub(super) struct Observation {
+pub struct Observation {
     pub(super) id: ObservationId,
     /// Who has to send its notifications; none if it was asked for without DTLS.
     pub(super) owner: Option<Arc<str>>,
@@ -49,6 +49,12 @@ impl Observations {
             }
         }
         self.by_id.insert(id, token).filter(|previous| *previous != token)
+    }
+
+    /// Takes up an observation that was taken out elsewhere.
+    pub(super) fn adopt(&mut self, id: ObservationId, token: Token, observation: Observation) {
+        self.by_token.insert(token, Observation { id, fetch: None, ..observation });
+        self.by_id.insert(id, token);
     }
 
     pub(super) fn set_request(&mut self, id: ObservationId, request: &Message) {

@@ -15,8 +15,17 @@ pub(super) struct Peers {
     /// Seeded, since anyone can choose source ports so that their hashes collide.
     numbers: HashMap<Peer, u32, FxSeededState>,
     states: Slab<State>,
-    /// Who the associations have proved to be. Their names are ours, so nobody can make them collide.
-    principals: FxHashMap<u64, Arc<str>>,
+    /// Their names are ours, so nobody can make them collide.
+    associations: FxHashMap<u64, Association>,
+}
+
+/// What is known of a DTLS association.
+#[derive(Debug)]
+struct Association {
+    /// Who it has proved to be.
+    principal: Arc<str>,
+    /// Bytes of the largest message that it can carry, if there is such a limit.
+    max_message: Option<usize>,
 }
 
 /// The message id of one message to or from one peer.
@@ -62,23 +71,35 @@ impl Peers {
         Self {
             numbers: HashMap::with_hasher(FxSeededState::with_seed(seed)),
             states: Slab::new(),
-            principals: FxHashMap::default(),
+            associations: FxHashMap::default(),
         }
     }
 
     /// An association has proved to be somebody.
     pub(super) fn associate(&mut self, association: u64, principal: Arc<str>) {
-        self.principals.insert(association, principal);
+        self.associations.insert(association, Association { principal, max_message: None });
+    }
+
+    /// An association cannot carry larger messages.
+    pub(super) fn limit(&mut self, association: u64, max_message: usize) {
+        if let Some(known) = self.associations.get_mut(&association) {
+            known.max_message = Some(max_message);
+        }
     }
 
     /// An association has ended. Returns who it was.
     pub(super) fn dissociate(&mut self, association: u64) -> Option<Arc<str>> {
-        self.principals.remove(&association)
+        Some(self.associations.remove(&association)?.principal)
     }
 
     /// Who the peer has proved to be.
     pub(super) fn principal(&self, peer: Peer) -> Option<&Arc<str>> {
-        self.principals.get(&peer.association)
+        Some(&self.associations.get(&peer.association)?.principal)
+    }
+
+    /// Bytes of the largest message that the peer's association can carry; none if it does not matter.
+    pub(super) fn max_message(&self, peer: Peer) -> Option<usize> {
+        self.associations.get(&peer.association)?.max_message
     }
 
     /// The peer's number. A new peer's message ids start at the given one.

@@ -135,6 +135,32 @@ fn bodies_in_blocks_go_on_when_the_association_moves() {
 }
 
 #[test]
+fn blocks_fit_into_the_records_that_the_client_takes() {
+    for (limit, size) in [(512, 256), (1024, 512), (2048, 1024), (4096, 1024), (100, 16)] {
+        let mut world = World::new();
+        let device = Device::secure("a", 7, &[], &mut world);
+        world.server.limit(7, limit);
+        world.server.limit(8, 16);
+        world.perform(write("a", &[7; 1_100], "w"));
+        let asked = world.received(device.peer).expect("a block");
+        assert_eq!((asked.payload().len(), asked.block1().map(|it| it.size())), (size, Some(size)));
+        assert!(limit < 512 || asked.to_bytes().len() <= limit);
+        world.send(device.peer, &empty(Kind::Reset, &asked));
+        world.perform(write("a", &vec![7; size], "whole"));
+        let asked = world.received(device.peer).expect("a request");
+        assert_eq!(asked.block1(), None);
+        world.send(device.peer, &empty(Kind::Reset, &asked));
+        // What it sends in larger blocks is asked for in ones that fit.
+        world.perform(read("a", "r"));
+        let asked = world.received(device.peer).expect("a request");
+        let draft = piggybacked(&asked, Code::CONTENT).option(BLOCK2, &block(0, true, 6));
+        world.send(device.peer, &draft.payload(&[1; 1024]).build());
+        let next = world.received(device.peer).and_then(|it| it.block2()).expect("a block is asked for");
+        assert_eq!((next.size(), next.offset()), (size, 1024));
+    }
+}
+
+#[test]
 fn what_is_asked_of_a_client_without_an_association_fails_at_once() {
     let mut world = World::new();
     let mut device = Device::secure("a", 7, &["lt=600"], &mut world);
@@ -234,6 +260,22 @@ fn a_request_that_waits_for_an_association_expires_like_any_other() {
     anew(&mut device, 8, &mut world);
     update(&mut device, &mut world);
     world.assert_silence(device.peer);
+    world.events();
+    // Also if nothing waited in between, and if it is too late by then.
+    for end in [20, 50] {
+        for (deadline, context) in [(40, "open"), (10, "waiting")] {
+            world.perform(Request { deadline: Some(world.now + seconds(deadline)), ..read("a", context) });
+        }
+        world.pass(seconds(end));
+        world.dissociate(world.server.registration("a").map_or(0, |it| it.peer.association));
+        world.pass(seconds(60 - end));
+        let queued = (end < 40).then_some("progressed open Queued");
+        let expected = ["failed waiting Expired"].into_iter().chain(queued).chain(["failed open Expired"]);
+        assert_eq!(summary(&world.events()), expected.collect::<Vec<_>>());
+        anew(&mut device, 9 + end, &mut world);
+        update(&mut device, &mut world);
+        assert_eq!(summary(&world.events()), ["updated a"]);
+    }
 }
 
 #[test]
@@ -307,7 +349,10 @@ fn the_rest_of_a_notification_is_not_fetched_from_an_association_that_has_ended(
 /// Something that happens to a client or is asked of it.
 #[derive(Clone, Debug)]
 enum Step {
-    Handshake,
+    /// Maybe at the other shard.
+    Handshake {
+        away: bool,
+    },
     End {
         latest: bool,
     },
@@ -331,7 +376,7 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        2 => Just(Step::Handshake),
+        2 => any::<bool>().prop_map(|away| Step::Handshake { away }),
         2 => any::<bool>().prop_map(|latest| Step::End { latest }),
         1 => Just(Step::Move),
         1 => Just(Step::Register),
@@ -350,7 +395,8 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// A client, its handshakes and what was asked of it.
 struct Walk {
-    world: World,
+    /// Where the client is, and the other shard.
+    worlds: [World; 2],
     device: Device,
     queries: &'static [&'static str],
     association: u64,
@@ -360,25 +406,34 @@ struct Walk {
 
 impl Walk {
     fn new(queries: &'static [&'static str]) -> Self {
-        let mut world = World::with(Config { max_queued_bytes: 6_000, ..Config::default() });
-        let device = Device::secure("a", 1, queries, &mut world);
-        Self { world, device, queries, association: 1, asked: Vec::new(), token: None }
+        let world = |shard| World::with(Config { shard, max_queued_bytes: 6_000, ..Config::default() });
+        let mut worlds = [world(1), world(2)];
+        let device = Device::secure("a", 1, queries, &mut worlds[0]);
+        Self { worlds, device, queries, association: 1, asked: Vec::new(), token: None }
     }
 
     fn perform(&mut self, make: impl FnOnce(&str) -> Request) {
         let context = self.asked.len().to_string();
-        self.world.perform(make(&context));
+        self.worlds[0].perform(make(&context));
         self.asked.push(context);
     }
 
     fn take(&mut self, step: &Step) {
-        let Self { world, device, queries, .. } = self;
+        let Self { worlds: [world, other], device, queries, .. } = self;
         match step {
-            Step::Handshake => {
+            Step::Handshake { away } => {
                 self.association += 1;
+                if *away {
+                    world.hand_over("a", other);
+                    std::mem::swap(world, other);
+                }
                 anew(device, self.association, world);
             }
-            Step::End { latest } => world.dissociate(self.association - u64::from(!latest)),
+            Step::End { latest } => {
+                for world in [world, other] {
+                    world.dissociate(self.association - u64::from(!latest));
+                }
+            }
             Step::Move => device.peer = at_port(device, device.peer.address.port() + 1),
             Step::Register => {
                 world.send(device.peer, &device.register_datagram(queries, OBJECTS));
@@ -400,12 +455,15 @@ impl Walk {
             Step::Write => self.perform(|context| write("a", &[7; 2_000], context)),
             Step::Execute => self.perform(|context| execute("a", context)),
             Step::Observe => self.perform(|context| observe("a", context)),
-            Step::Pass(time) => world.pass(seconds(*time)),
+            Step::Pass(time) => {
+                world.pass(seconds(*time));
+                other.pass(seconds(*time));
+            }
         }
     }
 
     fn answer(&mut self, is_empty: bool) {
-        while let Some(got) = self.world.received(self.device.peer) {
+        while let Some(got) = self.worlds[0].received(self.device.peer) {
             if got.code() == Code::CREATED {
                 self.device.locate(&got);
             }
@@ -422,7 +480,7 @@ impl Walk {
             } else {
                 piggybacked(&got, Code::CONTENT).build()
             };
-            self.world.send(self.device.peer, &datagram);
+            self.worlds[0].send(self.device.peer, &datagram);
         }
     }
 
@@ -432,7 +490,7 @@ impl Walk {
             Event::Answered { asked, .. } | Event::Failed { asked, .. } => Some(asked.context.to_string()),
             _ => None,
         };
-        self.world.events().into_iter().filter_map(over).collect()
+        self.worlds.iter_mut().flat_map(World::events).filter_map(over).collect()
     }
 }
 
@@ -449,11 +507,11 @@ proptest! {
             walk.take(step);
         }
         // It comes back, and answers all it is asked.
-        walk.take(&Step::Handshake);
+        walk.take(&Step::Handshake { away: false });
         walk.take(&Step::Register);
         for _ in 0..steps.len() {
             walk.answer(false);
-            walk.world.pass(seconds(1));
+            walk.take(&Step::Pass(1));
         }
         let mut ended = walk.ended();
         // An observation that is asked for again tells of a failure once more, in the name of who asked first.
@@ -463,11 +521,16 @@ proptest! {
         asked.sort();
         prop_assert_eq!(ended, asked);
         // No byte is left that was counted: there is room for three bodies, and not for a fourth.
-        let full = walk.world.server.counters().queue_full;
-        for _ in 0..4 {
-            walk.perform(|context| write("a", &[7; 2_000], context));
+        for _ in 0..2 {
+            let full = walk.worlds[0].server.counters().queue_full;
+            for _ in 0..4 {
+                walk.perform(|context| write("a", &[7; 2_000], context));
+            }
+            prop_assert_eq!(walk.worlds[0].server.counters().queue_full, full + 1);
+            walk.answer(false);
+            walk.take(&Step::Handshake { away: true });
+            walk.take(&Step::Update);
         }
-        prop_assert_eq!(walk.world.server.counters().queue_full, full + 1);
     }
 }
 

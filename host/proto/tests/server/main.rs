@@ -3,6 +3,7 @@
 mod addresses;
 mod association;
 mod downlink;
+mod handover;
 mod hostile;
 mod identity;
 mod large;

@@ -131,6 +131,18 @@ impl World {
         self.pump();
     }
 
+    /// A registration goes to the server of another shard.
+    pub(crate) fn hand_over(&mut self, endpoint: &str, to: &mut Self) -> bool {
+        let handover = self.server.hand_over(self.now, endpoint);
+        self.pump();
+        let is_there = handover.is_some();
+        if let Some(handover) = handover {
+            to.server.take_over(to.now, handover);
+            to.pump();
+        }
+        is_there
+    }
+
     /// These endpoints must not register without DTLS.
     pub(crate) fn secure(&mut self, endpoints: &'static [&'static str]) {
         self.server.set_secured(Arc::new(|endpoint| endpoints.contains(&endpoint)));

@@ -38,8 +38,12 @@ impl KeyPair {
         let name = file_name(endpoint);
         let (private, public) = (Zeroizing::new(self.0.private_key_to_pkcs8()?), self.public_key()?);
         let mut written = Written::default();
-        written.add(folder.join(format!("{name}.key.der")), &private, "the client's private key (PKCS#8)")?;
-        written.add(folder.join(format!("{name}.pub.der")), &public, "the client's public key")?;
+        written.add(
+            &folder.join(format!("{name}.key.der")),
+            &private,
+            "the client's private key (PKCS#8)",
+        )?;
+        written.add(&folder.join(format!("{name}.pub.der")), &public, "the client's public key")?;
         Ok(written)
     }
 
@@ -47,11 +51,15 @@ impl KeyPair {
     pub(super) fn write_pem(&self, folder: &Path, name: Option<&str>) -> anyhow::Result<Written> {
         let mut written = Written::default();
         let private = Zeroizing::new(self.0.private_key_to_pem_pkcs8()?);
-        written.add(folder.join("server.key"), &private, "the gateway's private key")?;
-        written.add(folder.join("server.pub.der"), &self.public_key()?, "its public key, for clients")?;
+        written.add(&folder.join("server.key"), &private, "the gateway's private key")?;
+        written.add(&folder.join("server.pub.der"), &self.public_key()?, "its public key, for clients")?;
         if let Some(name) = name {
             let certificate = self.certificate(name).context("the certificate cannot be made")?;
-            written.add(folder.join("server.pem"), &certificate.to_pem()?, "its certificate, for clients")?;
+            written.add(
+                &folder.join("server.pem"),
+                &certificate.to_pem()?,
+                "its certificate, for clients",
+            )?;
         }
         Ok(written)
     }
@@ -104,9 +112,9 @@ impl Written {
         }
     }
 
-    fn add(&mut self, path: PathBuf, bytes: &[u8], what: &'static str) -> anyhow::Result<()> {
-        let outcome = create_private(&path).and_then(|mut file| {
-            self.0.push((path.clone(), what));
+    fn add(&mut self, path: &Path, bytes: &[u8], what: &'static str) -> anyhow::Result<()> {
+        let outcome = create_private(path).and_then(|mut file| {
+            self.0.push((path.to_owned(), what));
             file.write_all(bytes)?;
             file.sync_all()
         });

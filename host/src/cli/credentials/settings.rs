@@ -118,7 +118,7 @@ pub(super) fn raw_public_key(
         shown(files.server),
     );
     let rows = [
-        (0, "Server URI", uri.clone()),
+        (0, "Server URI", uri),
         (2, "Security Mode", "1 (raw public key)".to_owned()),
         (3, "Public Key or Identity", hex(client)),
         (4, "Server Public Key", hex(server_key)),

@@ -84,14 +84,7 @@ fn what_was_there_stays_to_the_letter() {
 fn an_entry_goes_with_the_comment_right_above_it() {
     let text = "# the file\n\n# first\n[[psk]]\nidentity = \"a\" # of the meter\nkey = \"00\" # secret\n\n\n\
                 # second,\n# in two lines\n[[psk]]\nkey = \"01\"\nendpoint = \"meter\"\nidentity = \"b\"\n# after it\n\n[server]\n";
-    let (count, left) = {
-        let (folder, file) = scene(&text.replace("[server]\n", ""));
-        let mut edit = Edit::begin(&file).unwrap();
-        let count = edit.remove(&Selection::Identity("a".to_owned())).unwrap();
-        edit.commit().unwrap();
-        drop(folder.path());
-        (count, fs::read_to_string(&file).unwrap())
-    };
+    let (count, left) = remove(&text.replace("[server]\n", ""), &Selection::Identity("a".to_owned()));
     assert_eq!(count, 1);
     assert_eq!(
         left,

@@ -115,29 +115,104 @@ async fn a_wrong_file_changes_nothing_until_it_is_right() {
 /// However slowly a file is written, what is there of it up to now takes nothing away.
 #[test]
 fn a_half_written_file_takes_nothing_away() {
-    let folder = tempfile::tempdir().unwrap();
+    let (folder, mut reader, told) = reader(&(psk("a") + &psk("b")));
     let file = folder.path().join("credentials.toml");
-    fs::write(&file, psk("a") + &psk("b")).unwrap();
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let tell = Arc::clone(&told);
-    let on_change = move |credentials: Arc<Credentials>| tell.lock().unwrap().push(credentials.counts().0);
-    let mut reader = Reader::new(&file, &read(&file).unwrap(), Box::new(on_change));
+    let mut now = Instant::now();
     let whole = psk("c") + &psk("b") + &psk("a");
     for length in 0..=whole.len() {
         fs::write(&file, &whole[..length]).unwrap();
-        reader.read(Occasion::Change);
+        reader.read(Occasion::Change, now);
+        now += REST / 2;
     }
     // Once without and once with the last line break.
     assert_eq!(*told.lock().unwrap(), [3, 3]);
     assert!(reader.doubted.is_none() && reader.refusal.is_none());
+}
 
+#[test]
+fn a_credential_is_gone_when_the_file_without_it_has_rested() {
+    let (folder, mut reader, told) = reader(&(psk("a") + &psk("b") + &psk("c")));
+    let file = folder.path().join("credentials.toml");
+    let start = Instant::now();
     fs::write(&file, psk("c") + &psk("b")).unwrap();
-    reader.read(Occasion::Change);
+    reader.read(Occasion::Change, start);
     fs::write(&file, psk("c")).unwrap();
-    reader.read(Occasion::Rest);
-    assert_eq!(*told.lock().unwrap(), [3, 3], "it did not rest");
-    reader.read(Occasion::Rest);
-    assert_eq!(*told.lock().unwrap(), [3, 3, 1]);
+    reader.read(Occasion::Rest, start + REST);
+    assert!(told.lock().unwrap().is_empty(), "it is another one since");
+    // Something beside it goes on changing.
+    reader.read(Occasion::Change, start + REST + REST / 2);
+    assert!(told.lock().unwrap().is_empty());
+    reader.read(Occasion::Change, start + REST * 2);
+    assert_eq!(*told.lock().unwrap(), [1]);
+}
+
+/// One line in the log for each thing that happens, and no key in any.
+#[test]
+fn the_log_tells_what_happens_without_a_key() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    tracing::subscriber::with_default(subscriber, || {
+        let secret = "5ec7e7a1b2c3d4e5f60718293a4b5c6d";
+        let right = format!("[[psk]]\nidentity = \"a\"\nkey = \"{secret}\"\n");
+        let (folder, mut reader, told) = reader(&right);
+        let file = folder.path().join("credentials.toml");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::write(&file, format!("{right}kee = \"{secret}\"\n")).unwrap();
+        reader.read(Occasion::Change, Instant::now());
+        reader.read(Occasion::Change, Instant::now());
+        let text = log.text();
+        assert_eq!(text.matches("ERROR").count(), 1, "{text}");
+        assert!(
+            text.contains("credentials refused") && text.contains("credentials.toml:4: psk.kee: no such key"),
+            "{text}"
+        );
+        reader.read(Occasion::Request, Instant::now());
+        assert_eq!(log.text().matches("ERROR").count(), 2, "whoever asks is told again");
+        fs::write(&file, right + &psk("b")).unwrap();
+        reader.read(Occasion::Change, Instant::now());
+        assert!(
+            log.text().contains("credentials read psk=2 raw-public-key=0 authorities=0"),
+            "{}",
+            log.text()
+        );
+        assert_eq!(*told.lock().unwrap(), [2]);
+        assert!(!log.text().contains(&secret[..6]), "{}", log.text());
+    });
+}
+
+type Told = Arc<Mutex<Vec<usize>>>;
+
+/// A reader of a file with this text, and how many pre-shared keys it has told of.
+fn reader(text: &str) -> (TempDir, Reader, Told) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("credentials.toml");
+    fs::write(&file, text).unwrap();
+    let told = Told::default();
+    let tell = Arc::clone(&told);
+    let on_change = move |credentials: Arc<Credentials>| tell.lock().unwrap().push(credentials.counts().0);
+    let reader = Reader::new(&file, &read(&file).unwrap(), Box::new(on_change));
+    (folder, reader, told)
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 #[tokio::test]

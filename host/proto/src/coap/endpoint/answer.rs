@@ -112,8 +112,9 @@ impl Endpoint {
     /// A response to a request, maybe only of one block of it.
     fn handle_response(&mut self, serial: u64, arrival: Arrival, delivery: Delivery) {
         let Arrival { now, peer, message, .. } = arrival;
+        let limit = self.peers.max_message(peer);
         let Some(exchange) = self.exchanges.get_mut(serial) else { return };
-        if exchange.has_to_echo(&message, self.config.exponent()) {
+        if exchange.has_to_echo(&message, self.config.exponent(limit)) {
             let token = exchange.token;
             return self.send_again(now, serial, token, None);
         }
@@ -134,7 +135,7 @@ impl Endpoint {
             let token = exchange.token;
             return self.send_again(now, serial, token, None);
         }
-        let bounds = self.config.bounds();
+        let bounds = self.config.bounds(limit);
         let before = exchange.download.as_ref().map_or(0, |download| download.progress().0);
         let (delivery, progress) = match &mut exchange.download {
             Some(download) => (download.delivery, download.handle(message)),
@@ -275,7 +276,8 @@ impl Endpoint {
             self.counters.incomplete_notifications += 1;
         }
         let Arrival { now, peer, message, .. } = arrival;
-        let download = Download::begin(message, delivery, self.config.bounds());
+        let bounds = self.config.bounds(self.peers.max_message(peer));
+        let download = Download::begin(message, delivery, bounds);
         let (Some(request), Ok((download, Progress::Fetch(block)))) = (request, download) else {
             self.counters.incomplete_notifications += 1;
             return;

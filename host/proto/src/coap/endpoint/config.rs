@@ -48,16 +48,20 @@ impl Config {
         }
     }
 
-    /// What a response body may take.
-    pub(super) fn bounds(&self) -> Bounds {
-        Bounds { body: self.body, exponent: self.exponent() }
+    /// What a response body may take from a peer with this limit.
+    pub(super) fn bounds(&self, max_message: Option<usize>) -> Bounds {
+        Bounds { body: self.body, exponent: self.exponent(max_message) }
     }
 
-    /// The SZX of the largest block.
-    pub(super) fn exponent(&self) -> u8 {
-        u8::try_from(self.block.clamp(16, 1024).ilog2() - 4).expect("at most 6")
+    /// The SZX of the largest block for a peer to which messages of at most so many bytes can go.
+    pub(super) fn exponent(&self, max_message: Option<usize>) -> u8 {
+        let room = max_message.map_or(self.block, |limit| self.block.min(limit.saturating_sub(AROUND)));
+        u8::try_from(room.clamp(16, 1024).ilog2() - 4).expect("at most 6")
     }
 }
+
+/// Bytes of a message around its block: header, token and options.
+const AROUND: usize = 128;
 
 impl Default for Config {
     fn default() -> Self {

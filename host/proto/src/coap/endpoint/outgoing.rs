@@ -33,7 +33,8 @@ impl Endpoint {
             first = !self.observations.knows(observation);
             previous = self.observations.insert(observation, token, self.owner(peer), Some(&message));
         }
-        let upload = Upload::new(message.payload().len(), self.config.exponent());
+        let exponent = self.config.exponent(self.peers.max_message(peer));
+        let upload = Upload::new(message.payload().len(), exponent);
         let purpose = Purpose::Request { id, observation, previous, first };
         self.start(
             now,

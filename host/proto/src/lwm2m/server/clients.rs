@@ -34,6 +34,12 @@ pub(super) struct Client {
     due: Option<Instant>,
 }
 
+impl Client {
+    pub(super) fn location(&self) -> Location {
+        self.location
+    }
+}
+
 /// The clients.
 ///
 /// The maps whose keys a client chooses are those of std, which nobody can fill with keys that collide.

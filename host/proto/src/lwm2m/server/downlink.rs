@@ -401,7 +401,6 @@ impl Server {
             self.forget_observation(id);
         }
         if let Some(attempt) = exchange.attempt.filter(|_| exchange.may_repeat) {
-            self.progress(key, exchange.asked, Stage::Queued);
             return Some(attempt.request);
         }
         self.fail(key, exchange.asked, Failure::Unreachable);
@@ -447,7 +446,7 @@ impl Server {
         Some(exchange)
     }
 
-    fn progress(&mut self, key: usize, asked: Asked, stage: Stage) {
+    pub(super) fn progress(&mut self, key: usize, asked: Asked, stage: Stage) {
         if let Some(client) = self.clients.get(key) {
             let registration = Arc::clone(&client.registration);
             self.emit(Event::Progressed { registration, asked, stage });

@@ -1,7 +1,7 @@
 //! Who a client has proved to be, and what follows when its DTLS association begins, moves and ends.
 //!
 //! An association proves one endpoint name (`associate`, from the credential it was made with), and a client may register
-//! that one only (transport 1.2.1 section 5.2.9). One endpoint has one security mode: what registered over DTLS, or has
+//! that one only. One endpoint has one security mode: what registered over DTLS, or has
 //! credentials (`set_secured`), does not register without; the other way round, whoever proves to be the endpoint takes
 //! over a registration made without.
 //!
@@ -21,10 +21,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{End, Event, Failure, Refusal, Server};
+use super::{End, Event, Failure, Refusal, Request, Server, Stage};
 use crate::coap::Peer;
 use crate::coap::message::{Code, Message};
-use crate::lwm2m::queue::Waiting;
+use crate::lwm2m::queue::{self, Waiting};
 use crate::lwm2m::registration::Registration;
 use crate::time::Instant;
 
@@ -51,6 +51,12 @@ impl Server {
         self.endpoint.associate(peer.association, endpoint);
     }
 
+    /// The records of an association hold so many bytes at most, as its client has asked for (`max_fragment_length`,
+    /// RFC 6066 section 4): bodies go in blocks that fit. Without effect if the association is not known.
+    pub fn limit(&mut self, association: u64, bytes: usize) {
+        self.endpoint.limit(association, bytes);
+    }
+
     /// An association has ended. Its registration stays until its lifetime is over, but cannot be reached before its
     /// client is there again on another association: what is asked of it waits if it is in queue mode, and fails as
     /// unreachable if it is not. Poll the output afterwards.
@@ -59,7 +65,7 @@ impl Server {
         if let Some(key) = self.clients.of_endpoint(&endpoint)
             && self.clients.get(key).is_some_and(|it| it.registration.peer.association == association)
         {
-            self.strand(key);
+            self.strand(now, key);
             self.drive(now, key);
         }
         self.absorb(now);
@@ -82,7 +88,7 @@ impl Server {
     }
 
     /// The endpoint that the peer's association has proved.
-    pub(super) fn identity(&self, peer: Peer) -> Option<&Arc<str>> {
+    pub fn identity(&self, peer: Peer) -> Option<&Arc<str>> {
         self.endpoint.principal(peer)
     }
 
@@ -179,7 +185,7 @@ impl Server {
         self.counters.moved += 1;
         let is_other_association = old.association != new.association;
         if is_other_association {
-            self.strand(key);
+            self.strand(now, key);
         }
         self.clients.replace(key, registration);
         // What was sent to the old address holds nothing back at the new one: `NSTART` counts for each address
@@ -193,7 +199,7 @@ impl Server {
     }
 
     /// Nothing that the client was asked on its association will be answered any more.
-    fn strand(&mut self, key: usize) {
+    pub(super) fn strand(&mut self, now: Instant, key: usize) {
         let Some(client) = self.clients.get_mut(key) else { return };
         client.queue.release_all();
         self.endpoint.end_fetches(client.registration.peer, &client.observations);
@@ -202,8 +208,22 @@ impl Server {
             self.endpoint.abandon(id);
             again.extend(self.withdraw(key, id));
         }
+        self.put_back(now, key, again);
+        self.arm(key);
+    }
+
+    /// Requests go to the front of those that wait, unless it is too late for them.
+    fn put_back(&mut self, now: Instant, key: usize, requests: Vec<Request>) {
+        let (expired, requests): (Vec<_>, Vec<_>) =
+            requests.into_iter().partition(|request| queue::is_expired(request, now));
+        for request in &expired {
+            self.fail(key, request.asked(), Failure::Expired);
+        }
+        for request in &requests {
+            self.progress(key, request.asked(), Stage::Queued);
+        }
         let Some(client) = self.clients.get_mut(key) else { return };
-        for request in again.into_iter().rev() {
+        for request in requests.into_iter().rev() {
             self.queued_bytes += request.operation.size();
             client.queue.put_back(Waiting { request, is_again: false, is_repeat: true, is_told: true });
         }

@@ -19,6 +19,7 @@
 mod clients;
 mod downlink;
 mod event;
+mod handover;
 mod identity;
 mod location;
 mod notify;
@@ -40,6 +41,7 @@ use crate::time::Instant;
 use clients::Clients;
 use downlink::Exchange;
 pub use event::{Asked, Content, End, Event, Failure, Output, Receipt, Refusal, Request, Settlement, Stage};
+pub use handover::Handover;
 use identity::Secured;
 pub use location::{shard_of_location, shard_of_token};
 use notify::Observation;

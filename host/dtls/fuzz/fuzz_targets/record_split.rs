@@ -1,0 +1,9 @@
+//! `cargo +nightly fuzz run record_split` in `host/dtls`.
+#![no_main]
+
+#[path = "../record_body.rs"]
+mod body;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| {
+    body::split(input);
+});

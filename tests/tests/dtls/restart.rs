@@ -1,0 +1,123 @@
+//! The gateway dies and comes back, and its clients do not notice.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::{Result, ensure};
+use serde_json::{Value as Json, json};
+use tidegate_tests::{PATIENCE, Profile, Secure, code_text, request};
+
+use crate::stage::{Stage, psk, setup};
+
+#[test]
+fn a_thousand_associations_go_on_after_a_kill() -> Result<()> {
+    let mut stage = Stage::set(&setup(&json!({ "psk": credentials() })))?;
+    let associations = connect(&stage)?;
+    // A clean end keeps them all; from then on no client has an answer before what is kept of it is durable.
+    stage.gateway.terminate_and_restart()?;
+    ensure!(answered(&associations)? == CLIENTS, "they do not go on after a clean end");
+    stage.gateway.kill_and_restart()?;
+    // A client with a connection ID may be somewhere else by now; one without must be where it was.
+    for association in associations.iter().filter(|association| association.has_connection_id()) {
+        association.rebind()?;
+    }
+    let answered = answered(&associations)?;
+    ensure!(answered == CLIENTS, "{answered} of {CLIENTS} go on");
+    ensure!(stage.gateway.process().times_said(&["DTLS association established"]) == 0);
+    Ok(())
+}
+
+#[test]
+fn no_association_goes_on_after_a_kill_when_none_are_kept() -> Result<()> {
+    let mut setup = setup(&json!({ "psk": credentials() }));
+    setup.store = json!({ "associations": false });
+    let mut stage = Stage::set(&setup)?;
+    let profiles = [false, true].map(|cid| profile(0).with_connection_id(cid));
+    let mut associations = Vec::new();
+    for profile in &profiles {
+        associations.push(Secure::connect(stage.gateway.dtls(), profile)?);
+        ensure!(is_answered(&associations[associations.len() - 1], 1)?);
+    }
+    stage.gateway.kill_and_restart()?;
+    for association in &associations {
+        association.send(&ping(2)?)?;
+    }
+    // What comes later has an answer, so the gateway has seen those, and passed them over.
+    ensure!(is_answered(&Secure::connect(stage.gateway.dtls(), &profile(1))?, 1)?);
+    for association in &associations {
+        ensure!(association.receive_now()?.is_none());
+    }
+    Ok(())
+}
+
+/// Clients with associations, every other one with a connection ID.
+fn connect(stage: &Stage) -> Result<Vec<Secure>> {
+    let gateway = stage.gateway.dtls();
+    let parts = std::thread::scope(|scope| {
+        let connecting: Vec<_> = (0..THREADS)
+            .map(|thread| {
+                scope.spawn(move || {
+                    (thread..CLIENTS)
+                        .step_by(THREADS)
+                        .map(|number| Secure::connect(gateway, &profile(number)))
+                        .collect::<Result<Vec<_>>>()
+                })
+            })
+            .collect();
+        connecting.into_iter().map(|part| part.join().expect("it does not panic")).collect::<Result<Vec<_>>>()
+    })?;
+    let associations: Vec<_> = parts.into_iter().flatten().collect();
+    let with = associations.iter().filter(|association| association.has_connection_id()).count();
+    ensure!(associations.len() == CLIENTS && with == CLIENTS / 2);
+    Ok(associations)
+}
+
+/// How many have an answer on their association.
+fn answered(associations: &[Secure]) -> Result<usize> {
+    let answered = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        let asking: Vec<_> = associations
+            .chunks(CLIENTS / THREADS)
+            .map(|part| {
+                scope.spawn(|| {
+                    for association in part {
+                        if is_answered(association, 7)? {
+                            answered.fetch_add(1, Ordering::SeqCst);
+                        }
+                    }
+                    anyhow::Ok(())
+                })
+            })
+            .collect();
+        asking.into_iter().try_for_each(|part| part.join().expect("it does not panic"))
+    })?;
+    Ok(answered.into_inner())
+}
+
+/// Whether a confirmable request is answered.
+fn is_answered(association: &Secure, mid: u16) -> Result<bool> {
+    association.send(&ping(mid)?)?;
+    let Some(answer) = association.receive_within(PATIENCE)? else { return Ok(false) };
+    let answer = coap_lite::Packet::from_bytes(&answer).map_err(|error| anyhow::anyhow!("{error:?}"))?;
+    ensure!(answer.header.message_id == mid, "{answer:?}");
+    Ok(code_text(&answer) == "2.05")
+}
+
+fn ping(mid: u16) -> Result<Vec<u8>> {
+    let packet = request("0.01", mid, &mid.to_be_bytes(), ".well-known/core", &[]);
+    packet.to_bytes().map_err(|error| anyhow::anyhow!("{error:?}"))
+}
+
+fn profile(number: usize) -> Profile {
+    Profile::psk(&name(number), name(number).as_bytes()).with_connection_id(number % 2 == 1)
+}
+
+fn credentials() -> Vec<Json> {
+    (0..CLIENTS).map(|number| psk(&name(number), name(number).as_bytes())).collect()
+}
+
+fn name(number: usize) -> String {
+    format!("urn:dev:os:restart-{number:06}")
+}
+
+const CLIENTS: usize = 1000;
+const THREADS: usize = 8;
