@@ -2,8 +2,9 @@
 
 use crate::client::profile::Profile;
 use crate::network::Network;
-use crate::network::identity::{identities, psk, raw, x509};
+use crate::network::identity::{credentials, identities, psk, raw, x509};
 use tidegate_dtls::credential::Mode;
+use tidegate_dtls::endpoint::Config;
 
 #[test]
 fn psk_suites() {
@@ -26,6 +27,17 @@ fn raw_public_key_suites() {
         let shown = client.clients[0].peer_raw_public_key();
         assert_eq!(shown, Some(identities().server.key.public_key_to_der().unwrap()));
     }
+}
+
+#[test]
+fn over_ipv6() {
+    let mut network = Network::with(Config { keep: true, ..Config::default() }, credentials());
+    let address = "[2001:db8::17]:5684".parse().unwrap();
+    let client = network.add_at(&psk(), address);
+    network.run();
+    assert!(network.talks(client));
+    network.restart(credentials());
+    assert!(network.talks(client));
 }
 
 /// A handshake, data both ways, and the same resumed.
