@@ -239,6 +239,7 @@ impl Handshake {
         let is_ours = self.layer.is_some();
         let former = Negotiation::of(ssl).and_then(|of| of.resumed.clone()).filter(|_| resumed);
         let session = former.or_else(|| Session::new(ssl.session()?, Arc::clone(&principal)).map(Arc::new));
+        let session = session.filter(|_| is_ours);
         // In a resumption the client's flight is the last one, and ours will not be asked for again.
         let flight = (!resumed).then(|| (std::mem::take(&mut self.flight), self.sequence));
         let records = match self.layer.take() {

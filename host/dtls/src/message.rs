@@ -165,9 +165,9 @@ impl Flow {
         if fragment.kind != CLIENT_KEY_EXCHANGE {
             return Ok(());
         }
-        let body = (fragment.offset..).zip(fragment.body);
-        for (place, byte) in body.take_while(|(place, _)| *place < self.identity_length.len()) {
-            if *self.identity_length[place].get_or_insert(*byte) != *byte {
+        for (place, known) in self.identity_length.iter_mut().enumerate() {
+            let byte = place.checked_sub(fragment.offset).and_then(|at| fragment.body.get(at));
+            if byte.is_some_and(|byte| known.get_or_insert(*byte) != byte) {
                 return Err(Refusal::Inconsistent);
             }
         }
