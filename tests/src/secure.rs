@@ -183,6 +183,15 @@ impl Secure {
         self.ended.take("end of the association", |_| true)
     }
 
+    /// The same when nobody else is receiving.
+    pub fn ends(&self) -> Result<String> {
+        let deadline = Instant::now() + PATIENCE;
+        while self.ended.count(|_| true) == 0 && Instant::now() < deadline {
+            self.receive_within(BETWEEN_LOOKS)?;
+        }
+        self.ended.take_within(Duration::ZERO, "end of the association", |_| true)
+    }
+
     fn shake_hands(&self, patience: Duration) -> Result<()> {
         let deadline = Instant::now() + patience;
         loop {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use serde_json::json;
 use tidegate_tests::stage::{KEY, SECURED, Stage, certified, psk, setup};
-use tidegate_tests::{PATIENCE, Channel, Certified, Device, Peer, Profile, Proof, Secure, Wish, code_text, request};
+use tidegate_tests::{Certified, Device, Peer, Profile, Proof, Secure, Wish, code_text, request};
 
 #[test]
 fn a_client_with_a_pre_shared_key_registers_is_read_and_notifies() -> Result<()> {
@@ -74,7 +74,7 @@ fn certificates_that_prove_nothing_are_refused() -> Result<()> {
         stage.gateway.process().said_in_the_end(&["a DTLS handshake has failed", reason], || {
             let error = match Secure::connect(gateway, &profile) {
                 // It was refused only after the last flight.
-                Ok(association) => association.receive_within(PATIENCE).and_then(|_| association.ended())?,
+                Ok(association) => association.ends()?,
                 Err(error) => format!("{error:#}"),
             };
             ensure!(error.contains("alert"), "{reason}: {error}");

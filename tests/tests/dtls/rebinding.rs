@@ -83,3 +83,16 @@ fn a_reboot_with_another_key_leaves_the_association_alone() -> Result<()> {
     ensure!(stage.gateway.process().times_said(&["DTLS association ended"]) == 0);
     Ok(())
 }
+
+#[test]
+fn a_client_that_comes_from_another_port_each_time_is_the_same_for_every_shard() -> Result<()> {
+    let mut setup = setup(&json!({ "psk": [psk(SECURED, &KEY)] }));
+    setup.shards = 4;
+    let stage = Stage::set(&setup)?;
+    for times in 0..12 {
+        let profile = Profile::psk(SECURED, &KEY).with_connection_id(times % 2 == 1);
+        let (_association, device) = stage.device(&profile, SECURED)?;
+        stage.goes_well(&device, SECURED)?;
+    }
+    Ok(())
+}

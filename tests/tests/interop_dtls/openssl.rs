@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use tidegate_tests::stage::{KEY, SECURED, Stage, certified, psk, setup};
 use tidegate_tests::{Certified, Device, PATIENCE, Peer, SClient, Wish, openssl, skipped};
@@ -73,7 +73,7 @@ fn s_client_resumes() -> Result<()> {
             let options = [&proof[..], &suite_options(suite), &[way, &session]].concat();
             let client = Arc::new(SClient::start(stage.gateway.dtls(), &options)?);
             let mut device = Device::behind(Peer::over(&client), endpoint);
-            device.register()?;
+            device.register().with_context(|| seen(&stage, &client))?;
             stage.application.of_type("register")?;
             stage.goes_well(&device, endpoint)?;
             stage.gateway.process().said(&["DTLS association established", endpoint, resumed])?;
@@ -151,12 +151,17 @@ fn s_client_is_refused_with_certificates_that_prove_nothing() -> Result<()> {
 fn goes_well(stage: &mut Stage, options: &[&str], endpoint: &str, suite: &str) -> Result<()> {
     let client = Arc::new(SClient::start(stage.gateway.dtls(), options)?);
     let mut device = Device::behind(Peer::over(&client), endpoint);
-    device.register()?;
+    device.register().with_context(|| seen(stage, &client))?;
     let register = stage.application.of_type("register")?;
     ensure!(register["ep"] == endpoint, "{suite}: {register}");
     stage.goes_well(&device, endpoint)?;
     stage.gateway.process().said(&["DTLS association established", endpoint, suite, "cid=false"])?;
     Ok(())
+}
+
+/// What both sides say, for an error.
+fn seen(stage: &Stage, client: &SClient) -> String {
+    format!("s_client:\n{}\n{}", client.said.all().join("\n"), stage.gateway.watch().everything())
 }
 
 fn says(client: &SClient, part: &str) -> Result<()> {
