@@ -1,8 +1,6 @@
 //! A DTLS 1.2 client for tests, without sockets and clock: OpenSSL shakes hands, and every record of epoch 1 is the
 //! client's own ([`seal`]), with connection IDs (RFC 9146). Flights are sent again in simulated time, each record
 //! with a new number, as OpenSSL's own timer does in real time.
-//!
-//! Suites that are not AES-128 AEADs stay inside OpenSSL, without connection IDs.
 #![allow(clippy::unwrap_used, reason = "it is for tests")]
 #![allow(dead_code, reason = "tests and benches use different parts of it")]
 
@@ -21,7 +19,7 @@ use openssl::ssl::{ErrorCode, ShutdownState, Ssl, SslSession, SslStream};
 use tidegate_proto::time::Instant;
 
 use profile::{Profile, Proof, Slot, slot};
-use seal::{Aead, Keys};
+use seal::Keys;
 use wire::{ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, CID, HANDSHAKE, Record};
 
 /// Where a client stands.
@@ -174,14 +172,8 @@ impl Client {
 
     /// Sends application data.
     pub(crate) fn send(&mut self, data: &[u8]) {
-        if self.keys.is_some() {
-            let datagram = self.seal(APPLICATION_DATA, data);
-            self.transmits.push_back(datagram);
-            return;
-        }
-        self.stream.ssl_write(data).expect("a handshake is over");
-        let datagrams = std::mem::take(&mut self.stream.get_mut().tx);
-        self.transmits.extend(datagrams);
+        let datagram = self.seal(APPLICATION_DATA, data);
+        self.transmits.push_back(datagram);
     }
 
     /// Sends close_notify.
@@ -215,16 +207,12 @@ impl Client {
     /// A record of the flight with its next number, sealed if its epoch is.
     pub(crate) fn number(&mut self, record: &Record) -> Record {
         let epoch = usize::from(record.epoch);
-        if epoch == 1 && self.keys.is_none() {
-            // A suite of OpenSSL's own: as it is.
-            return record.clone();
-        }
         let sequence = self.next[epoch];
         self.next[epoch] += 1;
         if epoch == 0 {
             return Record { sequence, ..record.clone() };
         }
-        let keys = self.keys.as_ref().expect("checked above");
+        let keys = self.keys.as_ref().expect("OpenSSL has written with them");
         let cid = self.cid.as_deref().unwrap_or_default();
         keys.client.seal(record.content, 1, sequence, cid, &record.payload)
     }
@@ -244,10 +232,8 @@ impl Client {
     fn take(&mut self, now: Instant, record: &Record) {
         self.learn_keys();
         let Some(keys) = &self.keys else {
-            if self.state == State::Handshaking && self.early.len() < 8 && self.is_undecided() {
+            if self.early.len() < 8 {
                 self.early.push(record.clone());
-            } else {
-                self.take_foreign(now, record);
             }
             return;
         };
@@ -270,23 +256,6 @@ impl Client {
             // The server has not had the Finished message of this side.
             (HANDSHAKE, State::Established) if self.is_resumed() => self.send_flight(),
             _ => {}
-        }
-    }
-
-    /// A record of a suite that OpenSSL keeps to itself.
-    fn take_foreign(&mut self, now: Instant, record: &Record) {
-        self.stream.get_mut().rx.push_back(record.encode());
-        if self.state == State::Handshaking {
-            self.shake(now);
-        }
-        let mut buffer = [0; 16_384];
-        while self.state == State::Established {
-            match self.stream.ssl_read(&mut buffer) {
-                Ok(length) => self.received.push(buffer[..length].to_vec()),
-                Err(error) if error.code() == ErrorCode::ZERO_RETURN => self.alert([1, 0]),
-                Err(error) if error.code() == ErrorCode::WANT_READ => break,
-                Err(error) => self.state = State::Failed(error.to_string()),
-            }
         }
     }
 
@@ -321,14 +290,6 @@ impl Client {
             self.keys = Keys::of(self.stream.ssl());
             self.cid = self.stream.ssl().ex_data(slot()).and_then(|slot| slot.theirs.clone());
         }
-    }
-
-    /// Whether the suite is still open.
-    #[allow(unsafe_code)]
-    fn is_undecided(&self) -> bool {
-        // SAFETY: only compared.
-        Aead::of(self.stream.ssl()).is_some()
-            || unsafe { ffi::SSL_get_pending_cipher(self.stream.ssl().as_ptr()).is_null() }
     }
 
     /// What OpenSSL wants to send: a flight, or an alert.

@@ -1,5 +1,5 @@
-//! The keys of an AES-128 AEAD suite and its records, written from the RFCs and independently of the crate's own
-//! record layer: RFC 5246 section 6.3, RFC 5288, RFC 6655, RFC 9146 section 5.
+//! The keys of the AES-128 suites and their records, written from the RFCs and independently of the crate's own record
+//! layer: RFC 5246 section 6, RFC 5288, RFC 6655, RFC 7366, RFC 9146 section 5.
 
 use foreign_types::ForeignTypeRef;
 use openssl::cipher::{Cipher, CipherRef};
@@ -9,20 +9,23 @@ use openssl::hash::MessageDigest;
 use openssl::pkey::PKey;
 use openssl::sign::Signer;
 use openssl::ssl::SslRef;
+use openssl::symm::{self, Crypter, Mode};
 
 use super::ffi;
 use super::wire::{CID, Record};
 
-/// An AEAD of the suites.
+/// What seals records in the suites.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Aead {
     Ccm8,
     Ccm,
     Gcm,
+    /// CBC and HMAC-SHA256, encrypt-then-MAC.
+    Cbc,
 }
 
 impl Aead {
-    /// The one of the suite that a handshake has come to. None: not chosen yet, or not an AEAD.
+    /// The one of the suite that a handshake has come to. None: not chosen yet, or another one.
     #[allow(unsafe_code)]
     pub(crate) fn of(ssl: &SslRef) -> Option<Self> {
         // SAFETY: the cipher is a static table's, or null.
@@ -37,6 +40,7 @@ impl Aead {
             0xc0a8 | 0xc0ae => Some(Self::Ccm8),
             0xc0a4 | 0xc0ac => Some(Self::Ccm),
             0x00a8 | 0xc02b => Some(Self::Gcm),
+            0x00ae | 0xc023 | 0xc037 => Some(Self::Cbc),
             _ => None,
         }
     }
@@ -56,9 +60,16 @@ pub(crate) struct Sealer {
     aead: Aead,
     key: [u8; 16],
     salt: [u8; 4],
+    /// For CBC.
+    mac: [u8; 32],
 }
 
 impl Sealer {
+    /// Whether each record has a nonce that may not come again.
+    pub(crate) fn has_nonces(&self) -> bool {
+        self.aead != Aead::Cbc
+    }
+
     /// A record with the epoch and number as its explicit nonce, as everybody does. With a connection ID in the form
     /// of RFC 9146.
     pub(crate) fn seal(&self, content: u8, epoch: u16, sequence: u64, cid: &[u8], data: &[u8]) -> Record {
@@ -74,6 +85,10 @@ impl Sealer {
     pub(crate) fn seal_as(&self, content: u8, epoch: u16, sequence: u64, cid: &[u8], inner: &[u8]) -> Record {
         let mut record = Record::new(content, epoch, sequence, &[]);
         record.cid = cid.to_vec();
+        if self.aead == Aead::Cbc {
+            record.payload = self.seal_cbc(&record, inner);
+            return record;
+        }
         let explicit = record.epoch_and_sequence();
         let data = additional(&record, inner.len());
         let sealed = self.encrypt(&explicit, &data, inner).expect("AES does not fail");
@@ -83,6 +98,9 @@ impl Sealer {
 
     /// The content type and the content, if the tag is right.
     pub(crate) fn open(&self, record: &Record) -> Option<(u8, Vec<u8>)> {
+        if self.aead == Aead::Cbc {
+            return Some((record.content, self.open_cbc(record)?));
+        }
         let explicit = record.payload.get(..8)?;
         let sealed = &record.payload[8..];
         let data = additional(record, sealed.len().checked_sub(self.aead.tag())?);
@@ -96,6 +114,43 @@ impl Sealer {
                 content => return Some((content, plain)),
             }
         }
+    }
+
+    fn seal_cbc(&self, record: &Record, plain: &[u8]) -> Vec<u8> {
+        let mut iv = [0; 16];
+        openssl::rand::rand_bytes(&mut iv).unwrap();
+        // TLS pads with the number of bytes of padding behind the first, which PKCS #7 does with all of them.
+        let padding = 15 - plain.len() % 16;
+        let padded = [plain, &vec![u8::try_from(padding).unwrap(); padding + 1]].concat();
+        let mut sealed = [iv.as_slice(), &self.cbc(Mode::Encrypt, &iv, &padded)].concat();
+        sealed.extend(self.cbc_tag(record, &sealed));
+        sealed
+    }
+
+    fn open_cbc(&self, record: &Record) -> Option<Vec<u8>> {
+        let (sealed, tag) = record.payload.split_at_checked(record.payload.len().checked_sub(32)?)?;
+        if self.cbc_tag(record, sealed) != tag {
+            return None;
+        }
+        let (iv, sealed) = sealed.split_at_checked(16)?;
+        let mut plain = self.cbc(Mode::Decrypt, iv, sealed);
+        let padding = usize::from(*plain.last()?) + 1;
+        plain.truncate(plain.len().checked_sub(padding)?);
+        Some(plain)
+    }
+
+    fn cbc(&self, mode: Mode, iv: &[u8], data: &[u8]) -> Vec<u8> {
+        let mut crypter = Crypter::new(symm::Cipher::aes_128_cbc(), mode, &self.key, Some(iv)).unwrap();
+        crypter.pad(false);
+        let mut out = vec![0; data.len() + 16];
+        let length = crypter.update(data, &mut out).unwrap();
+        let length = length + crypter.finalize(&mut out[length..]).unwrap();
+        out.truncate(length);
+        out
+    }
+
+    fn cbc_tag(&self, record: &Record, sealed: &[u8]) -> Vec<u8> {
+        hmac(&self.mac, &[&additional(record, sealed.len()), sealed])
     }
 
     fn nonce(&self, explicit: &[u8]) -> [u8; 12] {
@@ -189,12 +244,15 @@ impl Keys {
         if ssl.session()?.master_key(&mut master) != 48 {
             return None;
         }
-        let block = prf(&master, b"key expansion", &[server, client].concat(), 40);
         let aead = Aead::of(ssl)?;
+        let block = prf(&master, b"key expansion", &[server, client].concat(), 96);
+        // Keys for a MAC, for the cipher, and what is fixed of the nonces; each the client's first.
+        let macs = if aead == Aead::Cbc { 64 } else { 0 };
         let sealer = |at: usize| Sealer {
             aead,
-            key: block[16 * at..16 * at + 16].try_into().unwrap(),
-            salt: block[32 + 4 * at..36 + 4 * at].try_into().unwrap(),
+            key: block[macs + 16 * at..][..16].try_into().unwrap(),
+            salt: block[32 + 4 * at..][..4].try_into().unwrap(),
+            mac: block[32 * at..][..32].try_into().unwrap(),
         };
         Some(Self { client: sealer(0), server: sealer(1), master })
     }
@@ -202,20 +260,21 @@ impl Keys {
 
 /// P_SHA256 (RFC 5246 section 5).
 pub(crate) fn prf(secret: &[u8], label: &[u8], seed: &[u8], length: usize) -> Vec<u8> {
-    let key = PKey::hmac(secret).unwrap();
-    let hmac = |parts: &[&[u8]]| {
-        let mut signer = Signer::new(MessageDigest::sha256(), &key).unwrap();
-        for part in parts {
-            signer.update(part).unwrap();
-        }
-        signer.sign_to_vec().unwrap()
-    };
-    let mut chained = hmac(&[label, seed]);
+    let mut chained = hmac(secret, &[label, seed]);
     let mut block = Vec::new();
     while block.len() < length {
-        block.extend(hmac(&[&chained, label, seed]));
-        chained = hmac(&[&chained]);
+        block.extend(hmac(secret, &[&chained, label, seed]));
+        chained = hmac(secret, &[&chained]);
     }
     block.truncate(length);
     block
+}
+
+fn hmac(key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
+    let key = PKey::hmac(key).unwrap();
+    let mut signer = Signer::new(MessageDigest::sha256(), &key).unwrap();
+    for part in parts {
+        signer.update(part).unwrap();
+    }
+    signer.sign_to_vec().unwrap()
 }

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use tidegate_dtls::credential::Credentials;
 use tidegate_dtls::endpoint::Config;
 
 use crate::client::Client;
@@ -11,7 +12,7 @@ use crate::client::wire::{
     ALERT, APPLICATION_DATA, CERTIFICATE, CHANGE_CIPHER_SPEC, CID, CLIENT_HELLO, FINISHED, Fragment,
     HANDSHAKE, HELLO_VERIFY_REQUEST, Hello, Record, SERVER_HELLO,
 };
-use crate::network::identity::{credentials, psk};
+use crate::network::identity::{credentials, identities, psk, raw};
 use crate::network::{Network, address, remote};
 
 #[test]
@@ -170,6 +171,32 @@ fn the_records_of_the_answers_bear_the_hellos_numbers() {
     let answers = network.probe(address(1), &Hello { cookie, ..hello }.datagram(1, 9));
     assert!(is_server_hello(&answers));
     assert_eq!(Record::all(&answers[0].payload, 0)[0].sequence, 9);
+}
+
+/// CVE-2026-14457: a server with nothing but a raw public key, and a client that says which algorithms may sign
+/// certificates (RFC 8446 section 4.2.3).
+#[test]
+fn signature_algorithms_cert_to_a_server_without_a_certificate() {
+    let mut credentials = Credentials::new();
+    let all = identities();
+    credentials.add_raw_public_key(&all.raw.public_key_to_der().unwrap(), "urn:dev:raw").unwrap();
+    credentials.present(&all.server.key.private_key_to_pem_pkcs8().unwrap(), None).unwrap();
+    let mut network = Network::with(Config::default(), credentials);
+    for algorithms in [&[0, 2, 4, 3][..], &[0, 2, 2, 1], &[0, 0], &[0, 4, 8, 7, 255, 255], &[]] {
+        let mut hello = parse(&Client::new(&raw(), network.now).transmits[0]);
+        let extension = [&[0, 50, 0, u8::try_from(algorithms.len()).unwrap()], algorithms].concat();
+        let start = 2 + usize::from(hello.rest[1]) + 1 + 1;
+        let length = u16::from_be_bytes([hello.rest[start], hello.rest[start + 1]]);
+        let length = length + u16::try_from(extension.len()).unwrap();
+        hello.rest[start..start + 2].copy_from_slice(&length.to_be_bytes());
+        hello.rest.extend(extension);
+        let answers = network.probe(address(1), &hello.datagram(0, 0));
+        hello.cookie = Record::all(&answers[0].payload, 0)[0].fragments()[0].body[3..].to_vec();
+        network.probe(address(1), &hello.datagram(1, 1));
+        network.run_for(Duration::from_secs(120));
+    }
+    let client = network.connect(&raw());
+    assert!(network.talks(client));
 }
 
 /// Sends verified hellos from these addresses; how many are answered with a ServerHello.

@@ -1,7 +1,28 @@
-//! The fuzz target `association_feed` for those who have no fuzzer at hand: random inputs.
+//! The fuzz target `association_feed` for those who have no fuzzer at hand: its corpus, mutations of it, random inputs.
 
 use crate::association_feed_body::run;
 use crate::network::fault::Chance;
+
+#[test]
+fn the_corpus_and_mutations_of_it() {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/association_feed");
+    let mut seeds = 0;
+    for file in std::fs::read_dir(directory).unwrap() {
+        let seed = std::fs::read(file.unwrap().path()).unwrap();
+        run(&seed);
+        seeds += 1;
+        let mut chance = Chance(seeds);
+        for _ in 0..20 {
+            let mut input = seed.clone();
+            for _ in 0..4 {
+                let at = usize::try_from(chance.below(input.len() as u64)).unwrap();
+                input[at] = chance.next() as u8;
+            }
+            run(&input);
+        }
+    }
+    assert_eq!(seeds, 8);
+}
 
 #[test]
 fn datagrams_mutated_at_random() {

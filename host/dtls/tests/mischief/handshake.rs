@@ -2,8 +2,9 @@
 
 use crate::client::profile::Profile;
 use crate::network::Network;
-use crate::network::identity::{identities, psk, raw, x509};
+use crate::network::identity::{credentials, identities, psk, raw, x509};
 use tidegate_dtls::credential::Mode;
+use tidegate_dtls::endpoint::Config;
 
 #[test]
 fn psk_suites() {
@@ -28,6 +29,17 @@ fn raw_public_key_suites() {
     }
 }
 
+#[test]
+fn over_ipv6() {
+    let mut network = Network::with(Config { keep: true, ..Config::default() }, credentials());
+    let address = "[2001:db8::17]:5684".parse().unwrap();
+    let client = network.add_at(&psk(), address);
+    network.run();
+    assert!(network.talks(client));
+    network.restart(credentials());
+    assert!(network.talks(client));
+}
+
 /// A handshake, data both ways, and the same resumed.
 fn shakes_hands(profile: &Profile, suite: &str, mode: Mode, endpoint: &str) -> Network {
     let mut network = Network::new();
@@ -38,12 +50,14 @@ fn shakes_hands(profile: &Profile, suite: &str, mode: Mode, endpoint: &str) -> N
     assert_eq!((summary.suite, summary.resumed, summary.connection_id), (suite, false, false));
     assert!(network.talks(client), "{suite}");
 
+    // A suite whose records stay inside OpenSSL begins anew: a lost flight of a resumption could not be repeated.
+    let is_ours = !suite.contains("CBC");
     let resuming = profile.clone().with_session(network.clients[client].session());
     let again = network.connect(&resuming);
-    assert!(network.clients[again].is_resumed(), "{suite}");
+    assert_eq!(network.clients[again].is_resumed(), is_ours, "{suite}");
     let (_, resumed, summary) = network.established().pop().unwrap();
     assert_eq!(resumed, principal);
-    assert_eq!((summary.suite, summary.resumed), (suite, true));
+    assert_eq!((summary.suite, summary.resumed), (suite, is_ours));
     assert!(network.talks(again), "{suite}");
     assert_eq!((network.endpoint.len(), network.ended().len()), (2, 0));
     network.assert_nonces_unique();

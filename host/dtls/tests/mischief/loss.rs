@@ -25,6 +25,19 @@ fn each_datagram_of_a_raw_public_key_handshake() {
     each_datagram(&raw());
 }
 
+/// With suites whose records the gateway leaves to OpenSSL, which has to repeat its Finished message itself.
+#[test]
+fn each_datagram_of_a_handshake_that_stays_inside_openssl() {
+    for profile in
+        [psk().with_suites("PSK-AES128-CBC-SHA256"), raw().with_suites("ECDHE-ECDSA-AES128-SHA256")]
+    {
+        let way = Way { resumed: false, splits: false, mtu: 1232 };
+        for (number, mishap) in singles(datagrams(&profile, way)) {
+            comes_about(&profile, way, vec![(number, mishap)]);
+        }
+    }
+}
+
 #[test]
 fn each_datagram_of_a_certificate_handshake_in_small_fragments() {
     let way = Way { resumed: false, splits: false, mtu: 300 };

@@ -374,7 +374,7 @@ impl Network {
             }
         }
         let mut looked_at = 0;
-        for keys in keys {
+        for keys in keys.filter(|keys| keys.server.has_nonces()) {
             let (mut nonces, mut numbers) = (HashSet::new(), HashSet::new());
             for record in &records {
                 if keys.server.open(record).is_some() {
