@@ -14,3 +14,4 @@ pub mod model;
 pub mod mqtt;
 pub mod net;
 pub mod plugin;
+pub mod store;

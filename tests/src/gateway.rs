@@ -136,6 +136,11 @@ impl Gateway {
         &mut self.process
     }
 
+    /// The process, for its log only.
+    pub fn watch(&self) -> &Process {
+        &self.process
+    }
+
     /// Its folder: configuration and data.
     pub fn folder(&self) -> &Path {
         self.folder.path()

@@ -14,6 +14,15 @@ pub const TEST_OBJECT: &str = include_str!("../leshan/src/main/resources/models/
 
 /// Start the device and let it register. None, and a word about it, when Java or the device are not there.
 pub fn leshan(server: SocketAddr, endpoint: &str) -> Result<Option<Process>> {
+    start(&format!("coap://{server}"), endpoint, &[])
+}
+
+/// Start the device with DTLS: `profile` is what its `DtlsProfile` takes. None when Java or the device are not there.
+pub fn leshan_over_dtls(server: SocketAddr, endpoint: &str, profile: &[String]) -> Result<Option<Process>> {
+    start(&format!("coaps://{server}"), endpoint, profile)
+}
+
+fn start(uri: &str, endpoint: &str, profile: &[String]) -> Result<Option<Process>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("leshan/target");
     if Command::new("java").arg("-version").output().is_err() {
         skipped("there is no java");
@@ -25,6 +34,6 @@ pub fn leshan(server: SocketAddr, endpoint: &str) -> Result<Option<Process>> {
     }
     let classes = format!("{0}/classes:{0}/lib/*", folder.display());
     let mut java = Command::new("java");
-    java.args(["-cp", &classes, "tidegate.interop.LeshanDevice", &format!("coap://{server}"), endpoint]);
+    java.args(["-cp", &classes, "tidegate.interop.LeshanDevice", uri, endpoint]).args(profile);
     Ok(Some(Process::start(&mut java)?))
 }

@@ -20,8 +20,10 @@ mod peer;
 mod port;
 mod process;
 mod relay;
+mod s_client;
 mod secure;
 mod server;
+pub mod stage;
 
 pub use application::{Application, Message, MqttVersion};
 pub use cache::installed;
@@ -29,15 +31,16 @@ pub use certificate::{Certified, Wish};
 pub use device::{Device, Format, Value};
 pub use gateway::{Broker, Gateway, Setup, tidegate};
 pub use inbox::{Inbox, PATIENCE};
-pub use leshan::{TEST_OBJECT, leshan};
+pub use leshan::{TEST_OBJECT, leshan, leshan_over_dtls};
 pub use mosquitto::Mosquitto;
 pub use nat::Nat;
 pub use peer::{
-    Peer, acknowledgement, code, code_text, empty, option_uint, option_values, request, response,
+    Channel, Peer, acknowledgement, code, code_text, empty, option_uint, option_values, request, response,
 };
 pub use port::free as free_port;
 pub use process::Process;
 pub use relay::Relay;
+pub use s_client::{SClient, openssl};
 pub use secure::{Profile, Proof, Secure};
 pub use server::{Answer, Server};
 

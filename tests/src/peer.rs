@@ -1,5 +1,6 @@
 //! A scripted CoAP peer: one socket, one gateway, no behaviour of its own.
 
+use std::fmt::Debug;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -9,7 +10,6 @@ use anyhow::{Result, anyhow, bail};
 use coap_lite::{CoapOption, MessageClass, MessageType, Packet};
 
 use crate::inbox::PATIENCE;
-use crate::secure::Secure;
 
 /// A UDP socket that talks to one gateway, with or without DTLS.
 #[derive(Debug)]
@@ -20,7 +20,16 @@ pub struct Peer {
 #[derive(Debug)]
 enum Transport {
     Plain(UdpSocket),
-    Secure(Arc<Secure>),
+    Over(Arc<dyn Channel>),
+}
+
+/// Carries messages to one gateway and back.
+pub trait Channel: Debug + Send + Sync {
+    /// Send a message.
+    fn send(&self, message: &[u8]) -> Result<()>;
+
+    /// The next message, or none when none comes in time.
+    fn receive_within(&self, patience: Duration) -> Result<Option<Vec<u8>>>;
 }
 
 impl Peer {
@@ -31,16 +40,17 @@ impl Peer {
         Ok(Self { transport: Transport::Plain(socket) })
     }
 
-    /// Over an association.
-    pub fn over(association: &Arc<Secure>) -> Self {
-        Self { transport: Transport::Secure(Arc::clone(association)) }
+    /// Over an association with the gateway.
+    pub fn over<C: Channel + 'static>(channel: &Arc<C>) -> Self {
+        let channel: Arc<dyn Channel> = Arc::<C>::clone(channel);
+        Self { transport: Transport::Over(channel) }
     }
 
     /// A second handle on the same socket.
     pub fn share(&self) -> Result<Self> {
         let transport = match &self.transport {
             Transport::Plain(socket) => Transport::Plain(socket.try_clone()?),
-            Transport::Secure(association) => Transport::Secure(Arc::clone(association)),
+            Transport::Over(channel) => Transport::Over(Arc::clone(channel)),
         };
         Ok(Self { transport })
     }
@@ -49,7 +59,7 @@ impl Peer {
     pub fn send_bytes(&self, datagram: &[u8]) -> Result<()> {
         match &self.transport {
             Transport::Plain(socket) => socket.send(datagram).map(|_| ())?,
-            Transport::Secure(association) => association.send(datagram)?,
+            Transport::Over(channel) => channel.send(datagram)?,
         }
         Ok(())
     }
@@ -63,8 +73,8 @@ impl Peer {
     pub fn receive_within(&self, patience: Duration) -> Result<Option<Packet>> {
         let socket = match &self.transport {
             Transport::Plain(socket) => socket,
-            Transport::Secure(association) => {
-                return association.receive_within(patience)?.map(|datagram| parse(&datagram)).transpose();
+            Transport::Over(channel) => {
+                return channel.receive_within(patience)?.map(|datagram| parse(&datagram)).transpose();
             }
         };
         socket.set_read_timeout(Some(patience.max(Duration::from_millis(1))))?;

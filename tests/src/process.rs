@@ -56,6 +56,21 @@ impl Process {
             .with_context(|| format!("{} never said {parts:?}:\n{}", self.name, self.everything()))
     }
 
+    /// Do something, again and again, until a line of its output contains all of `parts`: such lines may be left out when
+    /// there are many.
+    pub fn said_in_the_end(&self, parts: &[&str], mut act: impl FnMut() -> Result<()>) -> Result<String> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            act()?;
+            if let Some(line) = self.output.look(BETWEEN_ATTEMPTS, |line| contains(line, parts)) {
+                return Ok(line);
+            }
+            if Instant::now() > deadline {
+                bail!("{} never said {parts:?}:\n{}", self.name, self.everything());
+            }
+        }
+    }
+
     /// Wait until at least so many lines of its output contain all of `parts`.
     pub fn said_times(&self, parts: &[&str], times: usize) -> Result<()> {
         self.output
@@ -169,3 +184,6 @@ fn contains(line: &str, parts: &[&str]) -> bool {
 
 /// How often a process is asked whether it still runs, while its output is awaited.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
+
+/// How long a line is waited for before what causes it is done again.
+const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(500);

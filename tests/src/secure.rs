@@ -18,6 +18,7 @@ use tidegate_dtls::record::{Aead, Header, Keys, RecordLayer, Role, split};
 
 use crate::certificate::Certified;
 use crate::inbox::{Inbox, PATIENCE};
+use crate::peer::Channel;
 
 /// How a client secures its association.
 #[derive(Clone, Debug)]
@@ -111,14 +112,19 @@ impl Profile {
             let context = ExtensionContext::CLIENT_HELLO
                 | ExtensionContext::TLS1_2_SERVER_HELLO
                 | ExtensionContext::DTLS_ONLY;
-            builder.add_custom_ext(CONNECTION_ID, context, |_, _, _| Ok(Some([0])), |ssl, _, bytes, _| {
-                let (length, id) = bytes.split_first().ok_or(SslAlert::DECODE_ERROR)?;
-                if usize::from(*length) != id.len() {
-                    return Err(SslAlert::DECODE_ERROR);
-                }
-                ssl.set_ex_data(server_cid(), Some(id.into()));
-                Ok(())
-            })?;
+            builder.add_custom_ext(
+                CONNECTION_ID,
+                context,
+                |_, _, _| Ok(Some([0])),
+                |ssl, _, bytes, _| {
+                    let (length, id) = bytes.split_first().ok_or(SslAlert::DECODE_ERROR)?;
+                    if usize::from(*length) != id.len() {
+                        return Err(SslAlert::DECODE_ERROR);
+                    }
+                    ssl.set_ex_data(server_cid(), Some(id.into()));
+                    Ok(())
+                },
+            )?;
         }
         let mut ssl = Ssl::new(&builder.build())?;
         ssl.set_ex_data(server_cid(), None);
@@ -165,31 +171,6 @@ impl Secure {
     pub fn rebind(&self) -> Result<()> {
         *self.socket.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(connected(self.gateway)?);
         Ok(())
-    }
-
-    /// Send application data.
-    pub fn send(&self, data: &[u8]) -> Result<()> {
-        let mut session = self.session();
-        session.stream.ssl_write(data).context("OpenSSL does not write")?;
-        self.flush(&mut session)
-    }
-
-    /// The next application data, or none when none comes in time.
-    pub fn receive_within(&self, patience: Duration) -> Result<Option<Vec<u8>>> {
-        let deadline = Instant::now() + patience;
-        let mut buffer = vec![0; 1 << 14];
-        loop {
-            match self.session().stream.ssl_read(&mut buffer) {
-                Ok(length) => return Ok(Some(buffer[..length].to_vec())),
-                Err(error) if error.code() == ErrorCode::WANT_READ => {}
-                Err(error) => self.note_end(&error),
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Ok(None);
-            }
-            self.take_datagram(left)?;
-        }
     }
 
     /// The next application data that is there already, if any.
@@ -262,6 +243,31 @@ impl Secure {
 
     fn session(&self) -> MutexGuard<'_, Session> {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Channel for Secure {
+    fn send(&self, data: &[u8]) -> Result<()> {
+        let mut session = self.session();
+        session.stream.ssl_write(data).context("OpenSSL does not write")?;
+        self.flush(&mut session)
+    }
+
+    fn receive_within(&self, patience: Duration) -> Result<Option<Vec<u8>>> {
+        let deadline = Instant::now() + patience;
+        let mut buffer = vec![0; 1 << 14];
+        loop {
+            match self.session().stream.ssl_read(&mut buffer) {
+                Ok(length) => return Ok(Some(buffer[..length].to_vec())),
+                Err(error) if error.code() == ErrorCode::WANT_READ => {}
+                Err(error) => self.note_end(&error),
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(None);
+            }
+            self.take_datagram(left)?;
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use openssl::pkey::PKey;
 use openssl::x509::X509;
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
-use tidegate_tests::tidegate;
+use tidegate_tests::{Process, free_port, tidegate};
 
 /// A folder in which the command is run.
 struct Scene(TempDir);
@@ -243,5 +243,44 @@ fn the_file_of_the_configuration_is_the_one_that_is_edited() -> Result<()> {
     ensure!(scene.path("etc/credentials.toml").exists() && !scene.path("credentials.toml").exists());
     let list = scene.done(&["list", "--file", "etc/credentials.toml"])?;
     ensure!(list.contains("psk   e         e"), "{list}");
+    Ok(())
+}
+
+#[test]
+fn a_running_gateway_hears_of_what_is_added_and_removed() -> Result<()> {
+    let scene = Scene::new()?;
+    let configuration = format!(
+        "[coap]\nlisten = [\"127.0.0.1:{}\"]\n[dtls]\nlisten = [\"127.0.0.1:{}\"]\n[mqtt.embedded]\nlisten = [\"127.0.0.1:{}\"]\n",
+        free_port()?,
+        free_port()?,
+        free_port()?
+    );
+    fs::write(scene.path("tidegate.toml"), configuration)?;
+    let check = |scene: &Scene| -> Result<Output> {
+        Ok(tidegate()?.arg("check").current_dir(scene.0.path()).output()?)
+    };
+    ensure!(check(&scene)?.status.code() == Some(1), "there are no credentials yet");
+    let key = "5ec7e7a1b2c3d4e5f60718293a4b5c6d";
+    scene.done(&["add", "psk", "--endpoint", "a", "--key", key])?;
+    let said = String::from_utf8(check(&scene)?.stdout)?;
+    ensure!(said.contains("(pre-shared keys: 1, raw public keys: 0, authorities: 0)"), "{said}");
+
+    let mut gateway = Process::start(tidegate()?.arg("run").current_dir(scene.0.path()))?;
+    gateway.said_before_end(&["ready", "coap="])?;
+    gateway.said(&["credentials read psk=1 raw-public-key=0 authorities=0"])?;
+    scene.done(&["add", "psk", "--endpoint", "b"])?;
+    gateway.said(&["credentials read psk=2"])?;
+    scene.done(&["add", "server-key"])?;
+    scene.done(&["add", "raw-public-key", "--endpoint", "c"])?;
+    gateway.said(&["credentials read psk=2 raw-public-key=1"])?;
+    let right = fs::read(scene.path("credentials.toml"))?;
+    fs::write(scene.path("credentials.toml"), format!("[[psk]]\nidentity = \"a\"\nkey = \"{key}0\"\n"))?;
+    gateway.said(&["ERROR", "credentials refused", "credentials.toml:3: psk.key: has 33 hex digits"])?;
+    fs::write(scene.path("credentials.toml"), right)?;
+    gateway.said_times(&["credentials read psk=2 raw-public-key=1"], 2)?;
+    scene.done(&["remove", "--endpoint", "a"])?;
+    gateway.said(&["credentials read psk=1 raw-public-key=1"])?;
+    gateway.terminate()?;
+    ensure!(!gateway.everything().contains(&key[..8]), "{}", gateway.everything());
     Ok(())
 }

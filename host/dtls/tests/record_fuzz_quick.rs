@@ -50,10 +50,11 @@ fn the_corpora_are_read_and_reach_everything() {
 
 #[test]
 fn every_target_is_run_here() {
-    let names: Vec<_> =
-        files("fuzz_targets").iter().map(|file| file.file_stem().unwrap().to_owned()).collect();
-    // The first one is run by tests/mischief/feed.rs.
-    assert_eq!(names, ["association_feed", "record_open", "record_split"]);
+    let names =
+        files("fuzz_targets").into_iter().map(|file| file.file_stem().unwrap().to_str().unwrap().to_owned());
+    // The others are those of handshakes (`handshake_fuzz_quick.rs`).
+    let names: Vec<_> = names.filter(|name| name.starts_with("record_")).collect();
+    assert_eq!(names, ["record_open", "record_split"]);
 }
 
 proptest! {

@@ -91,7 +91,7 @@ fn handshake(suite: &str) -> Pair {
     panic!("the handshake does not end");
 }
 
-/// The layer that goes on in the place of OpenSSL, after Finished, which had number 0.
+/// The layer that goes on in the place of OpenSSL, after the numbers that OpenSSL has used itself.
 fn layer(role: Role, aead: Aead, ssl: &SslRef, cid: Option<&[u8]>) -> RecordLayer {
     let (mut master, mut client, mut server) = ([0; 48], [0; 32], [0; 32]);
     assert_eq!(ssl.session().unwrap().master_key(&mut master), 48);
@@ -99,9 +99,14 @@ fn layer(role: Role, aead: Aead, ssl: &SslRef, cid: Option<&[u8]>) -> RecordLaye
     ssl.server_random(&mut server);
     let keys = Keys::derive(aead, &master, &client, &server);
     let mut layer = RecordLayer::new(role, keys, cid.map(Box::from), cid.map(Box::from));
-    layer.seal(APPLICATION_DATA, b"", &mut Vec::new()).unwrap();
+    while layer.sequence() < FREE {
+        layer.seal(APPLICATION_DATA, b"", &mut Vec::new()).unwrap();
+    }
     layer
 }
+
+/// More than OpenSSL sends in these tests; how many it needs for Finished depends on its version.
+const FREE: u64 = 16;
 
 const SUITES: [(&str, Aead); 3] =
     [("PSK-AES128-CCM8", Aead::Ccm8), ("PSK-AES128-CCM", Aead::Ccm), ("PSK-AES128-GCM-SHA256", Aead::Gcm)];
@@ -111,13 +116,13 @@ fn what_openssl_seals_is_opened() {
     for (suite, aead) in SUITES {
         let mut pair = handshake(suite);
         let mut server = layer(Role::Server, aead, pair.server.ssl(), None);
-        for (number, message) in (1..).zip([&b"hello"[..], &[0; 1200], b"x"]) {
+        for message in [&b"hello"[..], &[0; 1200], b"x"] {
             assert_eq!(pair.client.ssl_write(message).unwrap(), message.len());
             let mut datagram = pair.to_server.borrow_mut().pop_front().unwrap();
             assert_eq!(split(&datagram, 0).next(), Some(0..datagram.len()));
             let opened = server.open(&mut datagram).unwrap();
             assert_eq!(&datagram[opened.content], message);
-            assert_eq!((opened.content_type, opened.sequence), (APPLICATION_DATA, number));
+            assert_eq!((opened.content_type, opened.newest), (APPLICATION_DATA, true));
         }
     }
 }
@@ -161,8 +166,6 @@ fn what_openssl_wants_to_send_is_opened_with_our_own_keys_and_sealed_anew() {
             assert_eq!(server.open_own(&never_sent[..length]), None);
         }
 
-        // With a number that is free, which OpenSSL does not know.
-        server.seal(APPLICATION_DATA, b"sent before", &mut Vec::new()).unwrap();
         let mut datagram = Vec::new();
         server.seal(content_type, &content, &mut datagram).unwrap();
         assert_ne!(datagram[21..], never_sent[21..]);
@@ -187,7 +190,7 @@ fn openssl_opens_what_is_handed_on_to_it() {
 
         let handed_on = server.seal_for_engine(opened.content_type, content, opened.sequence).unwrap();
         let header = Header::parse(&handed_on, 0).unwrap();
-        assert_eq!((header.content_type, header.epoch, header.sequence), (APPLICATION_DATA, 1, 1));
+        assert_eq!((header.content_type, header.epoch, header.sequence), (APPLICATION_DATA, 1, FREE));
         pair.to_server.borrow_mut().push_back(handed_on);
         let mut buffer = [0; 64];
         let length = pair.server.ssl_read(&mut buffer).unwrap();

@@ -142,6 +142,7 @@ fn check_credentials(config: &Config) -> anyhow::Result<()> {
         "credentials  {file} (pre-shared keys: {psk}, raw public keys: {raw_public_key}, authorities: {authorities})"
     );
     reading.warnings.iter().for_each(|warning| println!("{warning}"));
+    anyhow::ensure!(!reading.credentials.is_empty(), "{file} is empty: nobody could connect over DTLS");
     Ok(())
 }
 

@@ -71,6 +71,8 @@ fn credentials_are_checked_if_the_gateway_needs_them() {
     std::fs::write(&config.dtls.credentials, "[[psk]]\nidentity = \"a\"\nkey = \"0\"\n").unwrap();
     let error = check(&config).unwrap_err().to_string();
     assert!(error.contains("credentials.toml:3: psk.key: has 1 hex digits"), "{error}");
+    std::fs::write(&config.dtls.credentials, "# nobody\n").unwrap();
+    assert!(check(&config).unwrap_err().to_string().contains("is empty"));
     std::fs::write(&config.dtls.credentials, "[[psk]]\nidentity = \"a\"\nkey = \"00\"\n").unwrap();
     check(&config).unwrap();
 }

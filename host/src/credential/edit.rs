@@ -29,7 +29,7 @@ pub enum EditError {
     /// It would be wrong, or is already.
     #[error(transparent)]
     Wrong(#[from] ConfigError),
-    /// A file can not be read or written.
+    /// A file cannot be read or written.
     #[error("{}: {error}", path.display())]
     File {
         /// Which one.
@@ -38,8 +38,8 @@ pub enum EditError {
         error: io::Error,
     },
     /// An entry is written in a way that only a person can take apart.
-    #[error("{}:{line}: is written as a value in braces; remove it by hand", path.display())]
-    Inline {
+    #[error("{}:{line}: cannot be told from what is around it; remove it by hand", path.display())]
+    Entangled {
         /// The credentials file.
         path: PathBuf,
         /// From 1.
@@ -151,11 +151,20 @@ impl Edit {
     /// # Errors
     /// When the file is wrong, or an entry cannot be told from what is around it.
     pub fn remove(&mut self, selection: &Selection) -> Result<usize, EditError> {
+        let mut wanted = entries(&self.text, &self.file)?;
+        wanted.retain(|entry| !selection.has(entry));
         let blocks = self.blocks(selection)?;
+        let Some(first) = blocks.first() else { return Ok(0) };
+        let line = Source { file: &self.file, text: &self.text }.line(first.start);
         for block in blocks.iter().rev() {
             self.text.replace_range(block.clone(), "");
         }
-        Ok(blocks.len())
+        // A text in several lines may look like a comment above the next entry.
+        if entries(&self.text, &self.file).is_ok_and(|left| left == wanted) {
+            Ok(blocks.len())
+        } else {
+            Err(EditError::Entangled { path: self.file.clone(), line })
+        }
     }
 
     /// Puts the new text in the place of the old one, if it is right. A new file is open to its owner alone; another keeps its
@@ -205,7 +214,7 @@ impl Edit {
         let mut blocks = Vec::new();
         for (header, end) in ends {
             if !self.text[header.start..].starts_with("[[") {
-                return Err(EditError::Inline { path: self.file.clone(), line: source.line(header.start) });
+                return Err(EditError::Entangled { path: self.file.clone(), line: source.line(header.start) });
             }
             blocks.push(
                 start_of_block(&self.text, header.start)..end_of_block(&self.text, end.max(header.end)),
@@ -251,6 +260,13 @@ impl Edit {
 }
 
 impl Selection {
+    fn has(&self, entry: &Entry) -> bool {
+        match self {
+            Self::Endpoint(endpoint) => entry.endpoint.as_ref() == Some(endpoint),
+            Self::Identity(identity) => entry.mode == Mode::Psk && entry.identity.as_ref() == Some(identity),
+        }
+    }
+
     fn has_psk(&self, psk: &raw::Psk<'_>) -> bool {
         match self {
             Self::Endpoint(endpoint) => psk.endpoint.as_ref().unwrap_or(&psk.identity).as_ref() == endpoint,

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustc_hash::FxHashMap;
 use tidegate_dtls::credential::{Credentials, Key};
+use zeroize::Zeroizing;
 
 use super::material;
 
@@ -106,9 +107,10 @@ struct Seen {
 }
 
 impl Seen {
-    fn take(&mut self, fields: &[String; 3], line: usize, is_text: bool) -> Result<Imported, String> {
+    fn take(&mut self, fields: &[Field; 3], line: usize, is_text: bool) -> Result<Imported, String> {
         let [endpoint, identity, key] = fields;
-        if let Some(first) = self.lines.get(identity) {
+        if let Some(first) = self.lines.get(identity.as_str()) {
+            let identity = identity.as_str();
             return Err(format!("the identity {identity:?} stands in line {first} already"));
         }
         let key = if is_text {
@@ -117,10 +119,13 @@ impl Seen {
             material::key(key).map_err(|wrong| format!("the key {wrong}"))?
         };
         self.credentials.add_psk(identity, key.clone(), endpoint).map_err(|error| error.to_string())?;
-        self.lines.insert(identity.clone(), line);
-        Ok(Imported { identity: identity.clone(), key, endpoint: endpoint.clone() })
+        self.lines.insert(identity.to_string(), line);
+        Ok(Imported { identity: identity.to_string(), key, endpoint: endpoint.to_string() })
     }
 }
+
+/// A field may be a key.
+type Field = Zeroizing<String>;
 
 fn is_skipped(line: &str) -> bool {
     line.trim().is_empty() || line.starts_with('#')
@@ -133,39 +138,41 @@ fn format_of(line: &str) -> Format {
     }
 }
 
-fn is_heading(fields: &[String; 3]) -> bool {
+fn is_heading(fields: &[Field; 3]) -> bool {
     fields[0].eq_ignore_ascii_case("endpoint") && fields[1].eq_ignore_ascii_case("identity")
 }
 
 /// Endpoint, identity and key.
-fn csv(line: &str) -> Result<[String; 3], &'static str> {
-    let mut fields = vec![String::new()];
+fn csv(line: &str) -> Result<[Field; 3], &'static str> {
+    // With room for all, as growing would leave a copy of a key behind.
+    let field = || Field::new(String::with_capacity(line.len()));
+    let mut fields = vec![field()];
     let mut characters = line.trim_end_matches('\r').chars().peekable();
     let mut is_quoted = false;
     while let Some(character) = characters.next() {
-        let field = fields.last_mut().ok_or("has no field")?;
+        let Some(last) = fields.last_mut() else { break };
         match character {
-            '"' if is_quoted && characters.next_if_eq(&'"').is_some() => field.push('"'),
+            '"' if is_quoted && characters.next_if_eq(&'"').is_some() => last.push('"'),
             '"' if is_quoted => is_quoted = false,
-            '"' if field.trim().is_empty() => {
-                field.clear();
+            '"' if last.trim().is_empty() => {
+                last.clear();
                 is_quoted = true;
             }
-            ',' if !is_quoted => fields.push(String::new()),
-            _ => field.push(character),
+            ',' if !is_quoted => fields.push(field()),
+            _ => last.push(character),
         }
     }
     if is_quoted {
         return Err("has a quotation mark without its end");
     }
-    let fields: Vec<String> = fields.iter().map(|field| field.trim().to_owned()).collect();
+    let fields: Vec<Field> = fields.iter().map(|field| Field::new(field.trim().to_owned())).collect();
     fields.try_into().map_err(|_| "must be `endpoint,identity,key`")
 }
 
 /// Endpoint, identity and key. An identity may have colons, a key has none.
-fn psk(line: &str) -> Result<[String; 3], &'static str> {
+fn psk(line: &str) -> Result<[Field; 3], &'static str> {
     let (identity, key) = line.trim().rsplit_once(':').ok_or("must be `identity:key`")?;
-    Ok([identity.to_owned(), identity.to_owned(), key.to_owned()])
+    Ok([identity, identity, key].map(|field| Field::new(field.to_owned())))
 }
 
 /// Lines that an error shows.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tidegate_dtls::credential::Credentials;
 use tidegate_proto::coap::Peer;
 use tidegate_proto::lwm2m::model::Models;
-use tidegate_proto::lwm2m::server::Request;
+use tidegate_proto::lwm2m::server::{Handover, Request};
 use tokio::sync::mpsc;
 
 /// What others ask of a shard.
@@ -15,6 +15,20 @@ pub enum Command {
     Datagram(Peer, Vec<u8>),
     /// An operation for a client of this shard.
     Perform(Request),
+    /// Part with the registration of a client that is on an association of another shard now.
+    HandOver {
+        /// Whose.
+        endpoint: Arc<str>,
+        /// The other shard.
+        to: u8,
+    },
+    /// The answer to that.
+    TakeOver {
+        /// Whose.
+        endpoint: Arc<str>,
+        /// None if the shard that was asked has no such registration, or it is just changing.
+        handover: Option<Box<Handover>>,
+    },
     /// End a registration: the client has registered at another shard.
     Remove(Arc<str>),
     /// Take other object definitions.

@@ -8,6 +8,8 @@
 //!
 //! With DTLS, [`Secure`] opens a datagram before the second step and seals what goes out after the fifth.
 
+mod handover;
+
 use std::io;
 use std::net::UdpSocket as StdSocket;
 use std::pin::pin;
@@ -33,6 +35,7 @@ use super::keep::Snapshot;
 use super::route::Routes;
 use super::secure::{Happened, Secure};
 use super::throttle::Throttle;
+use handover::Parking;
 
 /// What becomes of events; the bridge implements it, once per shard.
 pub trait Uplink: Send {
@@ -92,6 +95,7 @@ impl<U: Uplink + 'static> Shard<U> {
                     clock: self.clock,
                     others,
                     routes: Routes::default(),
+                    parking: Parking::default(),
                     requests: Vec::new(),
                     refusals: Throttle::default(),
                     deadline: None,
@@ -116,6 +120,7 @@ struct Driver<U> {
     clock: Clock,
     others: Vec<ShardHandle>,
     routes: Routes,
+    parking: Parking,
     /// Requests that came out of an event, kept to reuse its memory.
     requests: Vec<Request>,
     /// Registrations that were refused.
@@ -131,6 +136,12 @@ impl<U: Uplink> Driver<U> {
         mut commands: mpsc::Receiver<Command>,
         mut stop: tokio::sync::watch::Receiver<bool>,
     ) {
+        // A socket takes nothing before the runtime has heard of it that it can.
+        for socket in &self.sockets {
+            if let Err(error) = socket.writable().await {
+                tracing::debug!(shard = self.number, %error, "a socket is not writable");
+            }
+        }
         if !snapshots.is_empty() {
             tokio::select! {
                 _ = stop.changed() => return,
@@ -247,10 +258,10 @@ impl<U: Uplink> Driver<U> {
             match happened {
                 Happened::Associated(peer, endpoint) => self.server.associate(now, peer, endpoint),
                 Happened::Received(peer, Received::Within(range)) => {
-                    self.server.handle_datagram(now, peer, datagram.get(range).unwrap_or_default());
+                    self.take_in_opened(now, peer, datagram.get(range).unwrap_or_default());
                 }
                 Happened::Received(peer, Received::Earlier(data)) => {
-                    self.server.handle_datagram(now, peer, &data);
+                    self.take_in_opened(now, peer, &data);
                 }
                 Happened::Dissociated(association, barred) => {
                     self.server.dissociate(now, association);
@@ -267,7 +278,9 @@ impl<U: Uplink> Driver<U> {
         let now = self.clock.now();
         match command {
             Command::Datagram(peer, mut datagram) => return self.take_in(peer, &mut datagram),
-            Command::Perform(request) => self.server.perform(now, request),
+            Command::Perform(request) => self.perform(now, request),
+            Command::HandOver { endpoint, to } => self.hand_over(now, endpoint, to),
+            Command::TakeOver { endpoint, handover } => self.take_over(now, &endpoint, handover),
             Command::Remove(endpoint) => self.server.remove(now, &endpoint),
             Command::Define(models) => self.server.set_models(models),
             Command::Secure(credentials) => {
@@ -389,12 +402,18 @@ impl<U: Uplink> Driver<U> {
             self.hand_in(&[]);
         }
         let restored = self.secure.as_mut().map_or(0, Secure::restored);
+        let mut later = Vec::new();
         while !self.secure_turn(self.clock.now()) || !self.secure.as_ref().is_none_or(Secure::is_kept) {
             tokio::select! {
-                Some(command) = commands.recv() => self.obey(command),
+                Some(command) = commands.recv() => match command {
+                    Command::Kept(bounds) => self.obey(Command::Kept(bounds)),
+                    Command::Datagram(..) if later.len() >= BATCH => {}
+                    command => later.push(command),
+                },
                 () = tokio::time::sleep(BACKLOG_RETRY) => {}
             }
         }
+        later.into_iter().for_each(|command| self.obey(command));
         tracing::info!(shard = self.number, restored, "DTLS associations restored");
     }
 

@@ -2,9 +2,8 @@
 
 use anyhow::{Result, ensure};
 use serde_json::json;
+use tidegate_tests::stage::{KEY, SECURED, Stage, psk, setup};
 use tidegate_tests::{Profile, Secure, code_text};
-
-use crate::stage::{KEY, SECURED, Stage, psk, setup};
 
 #[test]
 fn an_association_ends_when_its_credential_is_removed() -> Result<()> {
@@ -16,7 +15,11 @@ fn an_association_ends_when_its_credential_is_removed() -> Result<()> {
         let (_other, witness) = stage.device(&Profile::psk("other", &KEY), "other")?;
         stage.gateway.process().forget();
         stage.gateway.write_credentials(&json!({ "psk": [psk("other", &KEY)] }))?;
-        stage.gateway.process().said(&["DTLS association ended", SECURED, "its credential is there no more"])?;
+        stage.gateway.process().said(&[
+            "DTLS association ended",
+            SECURED,
+            "its credential is there no more",
+        ])?;
         ensure!(association.ended()? == "close_notify");
         let ended = stage.application.of_type("deregister")?;
         ensure!(ended["ep"] == SECURED, "{ended}");

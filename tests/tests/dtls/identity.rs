@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use serde_json::json;
-use tidegate_tests::{Certified, Device, Peer, Profile, Proof, Secure, Wish, code_text, request};
-
-use crate::stage::{KEY, SECURED, Stage, certified, psk, setup};
+use tidegate_tests::stage::{KEY, SECURED, Stage, certified, psk, setup};
+use tidegate_tests::{PATIENCE, Channel, Certified, Device, Peer, Profile, Proof, Secure, Wish, code_text, request};
 
 #[test]
 fn a_client_with_a_pre_shared_key_registers_is_read_and_notifies() -> Result<()> {
@@ -18,7 +17,13 @@ fn a_client_with_a_pre_shared_key_registers_is_read_and_notifies() -> Result<()>
         stage.goes_well(&device, SECURED)?;
         let cid = format!("cid={connection_id}");
         let suite = "TLS_PSK_WITH_AES_128_CCM_8";
-        stage.gateway.process().said(&["DTLS association established", "psk", suite, "resumed=false", &cid])?;
+        stage.gateway.process().said(&[
+            "DTLS association established",
+            "psk",
+            suite,
+            "resumed=false",
+            &cid,
+        ])?;
     }
     Ok(())
 }
@@ -55,19 +60,26 @@ fn certificates_that_prove_nothing_are_refused() -> Result<()> {
     let foreign = Certified::authority("Tidegate test authority")?;
     let name = Wish::new("meter-7");
     let refused = [
-        ("expired", Proof::Certificate(authority.issue(&Wish { valid: (-30, -1), ..name })?)),
+        ("certificate has expired", Proof::Certificate(authority.issue(&Wish { valid: (-30, -1), ..name })?)),
         ("not yet valid", Proof::Certificate(authority.issue(&Wish { valid: (1, 30), ..name })?)),
-        ("foreign", Proof::Certificate(foreign.issue(&name)?)),
-        ("RSA of 1024 bits", Proof::Certificate(authority.issue(&Wish { rsa: Some(1024), ..name })?)),
+        ("is refused", Proof::Certificate(foreign.issue(&name)?)),
+        ("too weak", Proof::Certificate(authority.issue(&Wish { rsa: Some(1024), ..name })?)),
         // It has a pre-shared key, and an endpoint has one way to prove itself.
-        ("of another mode", Proof::Certificate(authority.issue(&Wish::new(SECURED))?)),
-        ("missing", Proof::Nothing),
+        ("names no endpoint", Proof::Certificate(authority.issue(&Wish::new(SECURED))?)),
+        ("did not return a certificate", Proof::Nothing),
     ];
-    for (number, (what, proof)) in refused.into_iter().enumerate() {
-        let error = Secure::connect(stage.gateway.dtls(), &Profile::new(proof)).err();
-        let error = error.map(|error| format!("{error:#}")).unwrap_or_default();
-        ensure!(error.contains("alert"), "{what}: {error}");
-        stage.gateway.process().said_times(&["a DTLS handshake has failed"], number + 1)?;
+    for (reason, proof) in refused {
+        let (gateway, profile) = (stage.gateway.dtls(), Profile::new(proof));
+        stage.gateway.process().forget();
+        stage.gateway.process().said_in_the_end(&["a DTLS handshake has failed", reason], || {
+            let error = match Secure::connect(gateway, &profile) {
+                // It was refused only after the last flight.
+                Ok(association) => association.receive_within(PATIENCE).and_then(|_| association.ended())?,
+                Err(error) => format!("{error:#}"),
+            };
+            ensure!(error.contains("alert"), "{reason}: {error}");
+            Ok(())
+        })?;
     }
     ensure!(stage.handshakes("meter-7") == 0);
     // The gateway is as well as before.
@@ -79,18 +91,22 @@ fn certificates_that_prove_nothing_are_refused() -> Result<()> {
 #[test]
 fn a_wrong_key_and_an_unknown_identity_are_refused() -> Result<()> {
     let mut stage = Stage::set(&setup(&json!({ "psk": [psk(SECURED, &KEY)] })))?;
-    let unknown = Secure::connect(stage.gateway.dtls(), &Profile::psk("urn:imei:2", &KEY)).err();
-    let unknown = unknown.map(|error| format!("{error:#}")).unwrap_or_default();
-    ensure!(unknown.contains("unknown psk identity"), "{unknown}");
-    stage.gateway.process().said(&["a DTLS handshake has failed", "urn:imei:2", "is unknown"])?;
+    let gateway = stage.gateway.dtls();
+    let failed = |what: &Profile, seen: &str| {
+        let error = Secure::connect(gateway, what).err();
+        let error = error.map(|error| format!("{error:#}")).unwrap_or_default();
+        ensure!(error.contains(seen), "{error}");
+        Ok(())
+    };
+    let unknown = Profile::psk("urn:imei:2", &KEY);
+    let line = ["a DTLS handshake has failed", "urn:imei:2", "is unknown"];
+    stage.gateway.process().said_in_the_end(&line, || failed(&unknown, "unknown psk identity"))?;
 
     // What such a client sends cannot be told from rubbish: it gets no answer.
     let mut wrong = Profile::psk(SECURED, b"another sixteen ");
     wrong.patience = Duration::from_millis(500);
-    let error = Secure::connect(stage.gateway.dtls(), &wrong).err();
-    let error = error.map(|error| format!("{error:#}")).unwrap_or_default();
-    ensure!(error.contains("does not answer"), "{error}");
-    let line = stage.gateway.process().said(&["a DTLS handshake has failed", SECURED, "probably wrong"])?;
+    let line = ["a DTLS handshake has failed", SECURED, "probably wrong"];
+    let line = stage.gateway.process().said_in_the_end(&line, || failed(&wrong, "does not answer"))?;
     ensure!(!line.contains("7369787465656e"), "the key is in the log: {line}");
 
     stage.device(&Profile::psk(SECURED, &KEY), SECURED)?;
@@ -105,13 +121,17 @@ fn a_client_registers_as_the_endpoint_that_it_has_proved_to_be() -> Result<()> {
     let association = Secure::connect(stage.gateway.dtls(), &Profile::psk("identity", &KEY))?.into();
     let peer = Peer::over(&association);
     for wrong in ["identity", "meter-8"] {
-        let ep = format!("ep={wrong}");
-        let answer = peer.ask(&request("0.02", 1, b"w", "rd", &[&ep, "lwm2m=1.1", "lt=300", "b=U"]))?;
-        ensure!(code_text(&answer) == "4.00", "{answer:?}");
-        stage.gateway.process().said(&["a registration is refused", wrong, "meter-9"])?;
+        let (ep, mut mid) = (format!("ep={wrong}"), 1);
+        stage.gateway.process().said_in_the_end(&["a registration is refused", wrong, "meter-9"], || {
+            mid += 1;
+            let queries = [ep.as_str(), "lwm2m=1.1", "lt=300", "b=U"];
+            let answer = peer.ask(&request("0.02", mid, &mid.to_be_bytes(), "rd", &queries))?;
+            ensure!(code_text(&answer) == "4.00", "{answer:?}");
+            Ok(())
+        })?;
     }
     // The endpoint name may be left out.
-    let answer = peer.ask(&request("0.02", 2, b"n", "rd", &["lwm2m=1.1", "lt=300", "b=U"]))?;
+    let answer = peer.ask(&request("0.02", 1000, b"name", "rd", &["lwm2m=1.1", "lt=300", "b=U"]))?;
     ensure!(code_text(&answer) == "2.01", "{answer:?}");
     let register = stage.application.of_type("register")?;
     ensure!(register["ep"] == "meter-9", "{register}");

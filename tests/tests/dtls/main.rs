@@ -5,4 +5,3 @@ mod credential;
 mod identity;
 mod rebinding;
 mod restart;
-mod stage;

@@ -19,7 +19,7 @@ use thiserror::Error;
 
 use super::key::Direction;
 use super::window::Window;
-use super::{Aead, END_OF_NUMBERS, Keys, RecordLayer, Role, UNBOUNDED};
+use super::{Aead, END_OF_NUMBERS, Keys, RecordLayer, Role};
 
 /// Bytes that are no snapshot of this version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -27,13 +27,12 @@ use super::{Aead, END_OF_NUMBERS, Keys, RecordLayer, Role, UNBOUNDED};
 pub struct Unreadable;
 
 impl RecordLayer {
-    /// Appends a snapshot; it has the keys in it. Whoever goes on from it sends with numbers from `bound` on, so `bound`
-    /// is raised to what may have been used by then: the next number, the bound there is now, and the bounds of the
-    /// snapshots before, of which this layer may be told only after this one has taken their place. Where there was no
-    /// bound this is one from now on, as the snapshot may outlive this layer. Returns the bound that it has got.
+    /// Appends a snapshot; it has the keys in it. Whoever goes on from it sends with numbers from `bound` on. So that is
+    /// raised to the next number, and to the bounds of the snapshots before: of those this layer may hear only after this
+    /// one has taken their place. And this layer has no higher bound from now on, as the snapshot may outlive it. Returns
+    /// the bound that the snapshot has got.
     pub fn write_to(&mut self, bound: u64, out: &mut Vec<u8>) -> u64 {
-        let allowed = if self.bound == UNBOUNDED { 0 } else { self.bound };
-        let next = bound.max(self.sequence).max(allowed).max(self.promised).min(END_OF_NUMBERS);
+        let next = bound.max(self.sequence).max(self.promised).min(END_OF_NUMBERS);
         self.bound = self.bound.min(next);
         self.promised = next;
         let (end, seen) = self.window.parts();

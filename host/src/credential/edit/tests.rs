@@ -108,7 +108,12 @@ fn all_entries_of_an_endpoint_go_and_the_others_stay() {
 fn what_a_person_alone_can_take_apart_is_refused() {
     let (_folder, file) = scene("psk = [\n  { identity = \"a\", key = \"00\" },\n]\n");
     let error = Edit::begin(&file).unwrap().remove(&endpoint("a")).unwrap_err().to_string();
-    assert!(error.ends_with(":2: is written as a value in braces; remove it by hand"), "{error}");
+    assert!(error.ends_with(":2: cannot be told from what is around it; remove it by hand"), "{error}");
+    let (_folder, file) = scene(
+        "[[psk]]\nkey = \"00\"\nidentity = \"\"\"a\n# no comment\"\"\"\n[[psk]]\nidentity = \"b\"\nkey = \"01\"\n",
+    );
+    let error = Edit::begin(&file).unwrap().remove(&endpoint("b")).unwrap_err().to_string();
+    assert!(error.ends_with("remove it by hand"), "{error}");
 }
 
 #[test]

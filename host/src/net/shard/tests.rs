@@ -13,6 +13,8 @@ use tidegate_dtls::credential::{Credentials, Key};
 use tidegate_dtls::endpoint;
 use tidegate_dtls::session::Sessions;
 use tidegate_proto::coap::message::{Code, Kind, Message};
+use tidegate_proto::lwm2m::operation::Operation;
+use tidegate_proto::lwm2m::path::Path;
 use tokio::sync::watch;
 
 use super::super::keep::{Change, Keeper};
@@ -98,22 +100,51 @@ fn after_a_restart_with_more_shards_a_client_without_connection_id_goes_on() {
     let remote = endpoint::remote_of_snapshot(bytes).unwrap();
     let home = endpoint::shard_of_association(*association, 2);
     let scene = Scene { shards: 2, restored: Arc::new(Restored::from_iter([(remote, home)])), ..scene };
-    let (away_handle, away_commands) = ShardHandle::new();
-    let (home_handle, home_commands) = ShardHandle::new();
-    let mut handles = [away_handle, home_handle];
-    if home == 0 {
-        handles.reverse();
-    }
-    let others = handles.to_vec();
-    let at_home =
-        scene.run(home, snapshots, (others[usize::from(home)].clone(), home_commands), others.clone());
-    let away =
-        scene.run(1 - home, Vec::new(), (others[usize::from(1 - home)].clone(), away_commands), others);
+    let mut snapshots = Some(snapshots);
+    let [at_home, away] = {
+        let mut shards = scene.start_two_with(|number| {
+            if number == home { snapshots.take().unwrap_or_default() } else { Vec::new() }
+        });
+        if home == 1 {
+            shards.reverse();
+        }
+        shards
+    };
 
     // Its datagrams come to the shard that does not have it; the answers come from the one that does.
     client.turn_to(away.dtls);
     assert_eq!(client.ask(&register(ENDPOINT)), Code::CREATED);
     assert_eq!(at_home.event(), "registered meter over dtls by listener 1");
+}
+
+#[test]
+fn a_registration_follows_its_client_to_the_shard_of_its_next_association() {
+    let scene = Scene::new(2);
+    let [first, second] = scene.start_two();
+    let registered = Client::connect(first.dtls).exchange(&register(ENDPOINT));
+    assert_eq!(first.event(), "registered meter over dtls by listener 1");
+
+    let mut client = Client::connect(second.dtls);
+    let location: Vec<&[u8]> = registered.location_path().collect();
+    let update = location.iter().fold(Message::new(Kind::Confirmable, Code::POST, 1), |update, segment| {
+        update.with_path_segment(std::str::from_utf8(segment).unwrap())
+    });
+    assert_eq!(client.ask(&update.to_bytes()), Code::CHANGED);
+    assert_eq!(second.event(), "updated meter");
+    assert_eq!(scene.directory.shard(ENDPOINT), Some(1));
+
+    // A request that was on its way to the first shard finds its client all the same.
+    let request = Request {
+        endpoint: ENDPOINT.into(),
+        operation: Operation::Read { path: Path::new([3, 0, 0]), queries: Vec::new(), accept: None },
+        context: "".into(),
+        deadline: None,
+        urgent: false,
+    };
+    first.handle.send(Command::Perform(request)).unwrap();
+    assert_eq!(client.next().code(), Code::GET);
+    let told: Vec<String> = first.events.try_iter().collect();
+    assert!(told.is_empty(), "at the first shard nothing has ended: {told:?}");
 }
 
 /// What the shards of one gateway share.
@@ -161,8 +192,20 @@ impl Scene {
         others: impl FnOnce(ShardHandle) -> Vec<ShardHandle>,
     ) -> Running {
         let (handle, commands) = ShardHandle::new();
-        let others = others(handle.clone());
-        self.run(number, snapshots, (handle, commands), others)
+        let others = others(handle);
+        self.run(number, snapshots, commands, others)
+    }
+
+    fn start_two(&self) -> [Running; 2] {
+        self.start_two_with(|_| Vec::new())
+    }
+
+    /// Two shards that know each other.
+    fn start_two_with(&self, mut snapshots: impl FnMut(u8) -> Vec<Snapshot>) -> [Running; 2] {
+        let [(first, first_commands), (second, second_commands)] = [ShardHandle::new(), ShardHandle::new()];
+        let handles = vec![first, second];
+        [(0, first_commands), (1, second_commands)]
+            .map(|(number, commands)| self.run(number, snapshots(number), commands, handles.clone()))
     }
 
     /// With a CoAP and a DTLS listener.
@@ -170,9 +213,10 @@ impl Scene {
         &self,
         number: u8,
         snapshots: Vec<Snapshot>,
-        (handle, commands): (ShardHandle, mpsc::Receiver<Command>),
+        commands: mpsc::Receiver<Command>,
         others: Vec<ShardHandle>,
     ) -> Running {
+        let handle = others[usize::from(number)].clone();
         let sockets = [(); 2].map(|()| StdSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
         let [coap, dtls] = [0, 1].map(|index: usize| sockets[index].local_addr().unwrap());
         for socket in &sockets {
@@ -259,6 +303,7 @@ impl Uplink for Told {
                 let listener = registration.peer.listener;
                 format!("registered {} {security} dtls by listener {listener}", registration.endpoint)
             }
+            Event::Updated { registration, .. } => format!("updated {}", registration.endpoint),
             Event::Ended { registration, .. } => format!("ended {}", registration.endpoint),
             other => format!("{other:?}"),
         };
@@ -300,17 +345,27 @@ impl Client {
         self.stream.get_mut().gateway = gateway;
     }
 
-    /// The answer to a request.
+    /// The code of the answer to a request.
     fn ask(&mut self, request: &[u8]) -> Code {
+        self.exchange(request).code()
+    }
+
+    /// The answer to a request.
+    fn exchange(&mut self, request: &[u8]) -> Message {
         let mut request = request.to_vec();
         self.mid += 1;
         request[2..4].copy_from_slice(&self.mid.to_be_bytes());
         self.stream.write_all(&request).unwrap();
+        let answer = self.next();
+        assert_eq!(answer.mid(), self.mid);
+        answer
+    }
+
+    /// The next message of the gateway.
+    fn next(&mut self) -> Message {
         let mut buffer = [0; 1500];
         let length = self.stream.read(&mut buffer).unwrap();
-        let answer = Message::parse(&buffer[..length]).unwrap();
-        assert_eq!(answer.mid(), self.mid);
-        answer.code()
+        Message::parse(&buffer[..length]).unwrap()
     }
 }
 

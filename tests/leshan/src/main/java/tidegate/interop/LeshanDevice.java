@@ -9,10 +9,10 @@ import java.util.EnumSet;
 import java.util.List;
 import java.util.Map;
 
+import org.eclipse.californium.elements.config.Configuration;
 import org.eclipse.leshan.client.LeshanClient;
 import org.eclipse.leshan.client.LeshanClientBuilder;
 import org.eclipse.leshan.client.object.LwM2mTestObject;
-import org.eclipse.leshan.client.object.Security;
 import org.eclipse.leshan.client.object.Server;
 import org.eclipse.leshan.client.observer.LwM2mClientObserverAdapter;
 import org.eclipse.leshan.client.resource.BaseInstanceEnabler;
@@ -40,13 +40,16 @@ import org.eclipse.leshan.core.response.ReadResponse;
 import org.eclipse.leshan.core.response.SendResponse;
 import org.eclipse.leshan.core.response.WriteResponse;
 import org.eclipse.leshan.transport.californium.client.endpoint.CaliforniumClientEndpointsProvider;
+import org.eclipse.leshan.transport.californium.client.endpoint.coap.CoapClientProtocolProvider;
+import org.eclipse.leshan.transport.californium.client.endpoint.coaps.CoapsClientProtocolProvider;
 
 /**
  * A device with the objects Security, Server, Device, Temperature (3303) and Leshan's own test object (3442), which has a
- * resource of every type, single and multiple. Arguments: the server's URI and the endpoint name. What happens to it is
- * printed, one line each; lines on its input drive it: {@code notify VALUE} changes the temperature, {@code send FORMAT
- * PATH...} sends values, {@code collect PATH...} takes values down with their time, {@code flush FORMAT} sends those,
- * {@code update} renews the registration, {@code quit} deregisters and ends.
+ * resource of every type, single and multiple. Arguments: the server's URI, the endpoint name and, for DTLS, what
+ * {@link DtlsProfile} takes. What happens to it is printed, one line each; lines on its input drive it: {@code notify VALUE}
+ * changes the temperature, {@code send FORMAT PATH...} sends values, {@code collect PATH...} takes values down with their
+ * time, {@code flush FORMAT} sends those, {@code update} renews the registration, {@code resume} makes the next message
+ * begin with an abbreviated handshake and {@code reconnect} with a full one, {@code quit} deregisters and ends.
  */
 public final class LeshanDevice {
     private static final int TEST_OBJECT = 3442;
@@ -55,7 +58,7 @@ public final class LeshanDevice {
     public static void main(String[] arguments) throws Exception {
         System.setProperty("org.slf4j.simpleLogger.defaultLogLevel", "warn");
         Temperature temperature = new Temperature();
-        LeshanClient client = client(arguments[0], arguments[1], temperature);
+        LeshanClient client = client(arguments[0], arguments[1], new DtlsProfile(arguments, 2), temperature);
         client.addObserver(new Printer());
         client.start();
         BufferedReader input = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
@@ -70,6 +73,9 @@ public final class LeshanDevice {
             } else if (line.startsWith("flush ")) {
                 ContentFormat format = ContentFormat.fromCode(line.substring("flush ".length()));
                 collector(client).sendCollectedData(server(client), format, PATIENCE_MS, false);
+            } else if (line.equals("resume") || line.equals("reconnect")) {
+                client.getEndpoint(server(client)).forceReconnection(server(client), line.equals("resume"));
+                say("forced to " + line);
             } else if (line.equals("update")) {
                 client.triggerRegistrationUpdate();
             } else {
@@ -79,7 +85,8 @@ public final class LeshanDevice {
         client.destroy(true);
     }
 
-    private static LeshanClient client(String server, String endpoint, Temperature temperature) throws Exception {
+    private static LeshanClient client(String server, String endpoint, DtlsProfile dtls, Temperature temperature)
+            throws Exception {
         List<ObjectModel> models = new ArrayList<>(ObjectLoader.loadDefault());
         models.removeIf(model -> model.id == Temperature.OBJECT);
         models.add(Temperature.MODEL);
@@ -87,7 +94,7 @@ public final class LeshanDevice {
             models.addAll(ObjectLoader.loadDdfFile(definition, "3442.xml"));
         }
         ObjectsInitializer objects = new ObjectsInitializer(new StaticModel(models));
-        objects.setInstancesForObject(LwM2mId.SECURITY, Security.noSec(server, 1));
+        objects.setInstancesForObject(LwM2mId.SECURITY, dtls.security(server));
         objects.setInstancesForObject(LwM2mId.SERVER,
                 new Server(1, 300, EnumSet.of(BindingMode.U), false, BindingMode.U));
         objects.setInstancesForObject(LwM2mId.DEVICE, new Device());
@@ -95,7 +102,11 @@ public final class LeshanDevice {
         objects.setInstancesForObject(TEST_OBJECT, new LwM2mTestObject());
         LeshanClientBuilder builder = new LeshanClientBuilder(endpoint);
         builder.setObjects(objects.createAll());
-        builder.setEndpointsProviders(new CaliforniumClientEndpointsProvider());
+        CaliforniumClientEndpointsProvider.Builder endpoints = new CaliforniumClientEndpointsProvider.Builder(
+                new CoapClientProtocolProvider(), new CoapsClientProtocolProvider());
+        Configuration configuration = endpoints.createDefaultConfiguration();
+        dtls.configure(configuration);
+        builder.setEndpointsProviders(endpoints.setConfiguration(configuration).build());
         builder.setDataSenders(new ManualDataSender());
         return builder.build();
     }
@@ -221,7 +232,17 @@ public final class LeshanDevice {
         @Override
         public void onRegistrationFailure(LwM2mServer server, RegisterRequest request, ResponseCode code, String message,
                 Exception cause) {
-            say("registration refused " + code + " " + message);
+            say("registration refused " + code + " " + message + (cause == null ? "" : " " + cause));
+        }
+
+        @Override
+        public void onRegistrationTimeout(LwM2mServer server, RegisterRequest request) {
+            say("registration timed out");
+        }
+
+        @Override
+        public void onUpdateTimeout(LwM2mServer server, UpdateRequest request) {
+            say("update timed out");
         }
 
         @Override

@@ -1,35 +1,44 @@
-//! A gateway with DTLS, its embedded broker, and an application.
+//! The scene of the tests of DTLS: a gateway with credentials, its embedded broker, and an application.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::application::{Application, MqttVersion};
+use crate::certificate::{Certified, Wish};
+use crate::device::{Device, Value};
+use crate::gateway::{Broker, Gateway, Setup};
+use crate::peer::Peer;
+use crate::secure::{Profile, Secure};
 use anyhow::{Result, ensure};
 use coap_lite::MessageType;
 use serde_json::{Value as Json, json};
-use tidegate_tests::{
-    Application, Broker, Certified, Device, Gateway, MqttVersion, Peer, Profile, Secure, Setup, Value, Wish,
-};
 
-pub(crate) struct Stage {
-    pub(crate) application: Application,
-    pub(crate) gateway: Gateway,
+/// A gateway and an application.
+#[derive(Debug)]
+pub struct Stage {
+    /// Sees everything that is published.
+    pub application: Application,
+    /// With DTLS if it has credentials.
+    pub gateway: Gateway,
 }
 
 impl Stage {
-    pub(crate) fn set(setup: &Setup) -> Result<Self> {
+    /// Start them.
+    pub fn set(setup: &Setup) -> Result<Self> {
         let gateway = Gateway::start(setup)?;
         let application = Application::connect(gateway.mqtt(), MqttVersion::V5)?;
         Ok(Self { application, gateway })
     }
 
     /// A registered client with an association of its own.
-    pub(crate) fn device(&self, profile: &Profile, endpoint: &str) -> Result<(Arc<Secure>, Device)> {
+    pub fn device(&self, profile: &Profile, endpoint: &str) -> Result<(Arc<Secure>, Device)> {
         self.device_at(self.gateway.dtls(), profile, endpoint)
     }
 
     /// The same, that takes this for the gateway's address.
-    pub(crate) fn device_at(
+    pub fn device_at(
         &self,
-        gateway: std::net::SocketAddr,
+        gateway: SocketAddr,
         profile: &Profile,
         endpoint: &str,
     ) -> Result<(Arc<Secure>, Device)> {
@@ -42,7 +51,7 @@ impl Stage {
     }
 
     /// The code and the first value of the answer to a command.
-    pub(crate) fn ask(&self, endpoint: &str, operation: &str, path: &str) -> Result<(Json, Json)> {
+    pub fn ask(&self, endpoint: &str, operation: &str, path: &str) -> Result<(Json, Json)> {
         let command = json!({ "msgType": operation, "data": { "path": path } });
         self.application.command(&format!("dn/{endpoint}"), &command)?;
         let answer = self.application.of_type(operation)?;
@@ -51,31 +60,38 @@ impl Stage {
     }
 
     /// The client is read, and observed, and what it notifies of arrives.
-    pub(crate) fn goes_well(&self, device: &Device, endpoint: &str) -> Result<()> {
+    pub fn goes_well(&self, device: &Device, endpoint: &str) -> Result<()> {
         ensure!(self.ask(endpoint, "read", "/3/0/3")? == (json!("2.05"), json!("1.0")));
         ensure!(self.ask(endpoint, "observe", "/3/0/9")?.0 == "2.05");
         self.notifies(device, endpoint, 41)?;
         device.update(&[]).and_then(|code| Ok(ensure!(code == "2.04", "{code}")))
     }
 
-    pub(crate) fn notifies(&self, device: &Device, endpoint: &str, level: i64) -> Result<()> {
+    /// What the client notifies of is acknowledged and arrives.
+    pub fn notifies(&self, device: &Device, endpoint: &str, level: i64) -> Result<()> {
         device.set("/3/0/9", Value::Integer(level))?;
         let sent = device.notify("/3/0/9", MessageType::Confirmable)?;
         device.acknowledged(&sent)?;
-        let notify = self.application.of_type("notify")?;
-        ensure!(notify["ep"] == endpoint && notify["data"]["content"][0]["value"] == level, "{notify}");
+        // Whoever registers anew is observed anew, and that, too, may have told a value.
+        self.application.take("notification", |message| {
+            message.json().is_some_and(|json| {
+                json["msgType"] == "notify"
+                    && json["ep"] == endpoint
+                    && json["data"]["content"][0]["value"] == level
+            })
+        })?;
         Ok(())
     }
 
     /// How many handshakes there were for this endpoint, by the log.
-    pub(crate) fn handshakes(&mut self, endpoint: &str) -> usize {
+    pub fn handshakes(&mut self, endpoint: &str) -> usize {
         let endpoint = format!("endpoint={endpoint} ");
         self.gateway.process().times_said(&["DTLS association established", &endpoint])
     }
 }
 
 /// A gateway that publishes in `fixed`, observes nothing by itself, and has these credentials.
-pub(crate) fn setup(credentials: &Json) -> Setup {
+pub fn setup(credentials: &Json) -> Setup {
     let mut setup = Setup::new(Broker::Embedded, "fixed");
     setup.settings["auto_observe"] = json!(false);
     setup.credentials = credentials.clone();
@@ -83,13 +99,13 @@ pub(crate) fn setup(credentials: &Json) -> Setup {
 }
 
 /// `[[psk]]` for an endpoint whose name is its identity.
-pub(crate) fn psk(endpoint: &str, key: &[u8]) -> Json {
+pub fn psk(endpoint: &str, key: &[u8]) -> Json {
     let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
     json!({ "identity": endpoint, "key": key })
 }
 
 /// An authority, and a gateway with a certificate of it that takes clients with certificates of it.
-pub(crate) fn certified() -> Result<(Certified, Setup)> {
+pub fn certified() -> Result<(Certified, Setup)> {
     let authority = Certified::authority("Tidegate test authority")?;
     let server = authority.issue(&Wish::new("localhost"))?;
     let mut setup = setup(&json!({
@@ -106,5 +122,6 @@ pub(crate) fn certified() -> Result<(Certified, Setup)> {
 }
 
 /// An endpoint with a pre-shared key.
-pub(crate) const SECURED: &str = "urn:imei:1";
-pub(crate) const KEY: [u8; 16] = *b"sixteen bytes of";
+pub const SECURED: &str = "urn:imei:1";
+/// Its key.
+pub const KEY: [u8; 16] = *b"sixteen bytes of";
