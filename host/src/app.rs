@@ -20,7 +20,6 @@ use tokio::sync::watch;
 
 use crate::bridge::{Downlink, Faults, Pattern, Routing, Shared, UplinkBridge};
 use crate::config::{self, Config};
-use crate::credential::CredentialWatch;
 use crate::model::{self, Folder, Readers, Reading, Watch};
 use crate::mqtt::{self, EmbeddedBroker, Outbox, QoS, Session, SessionOptions, Subscription};
 use crate::net::{self, Clock, Directory, Shard, ShardHandle};
@@ -37,7 +36,7 @@ pub struct Gateway {
     session: Session,
     embedded: Option<EmbeddedBroker>,
     models: Watch,
-    credentials: Option<CredentialWatch>,
+    security: Option<security::Running>,
     stop: watch::Sender<bool>,
     shards: Vec<JoinHandle<()>>,
     downlink: JoinHandle<()>,
@@ -55,7 +54,7 @@ impl Gateway {
         let mut folder = Folder::new(&config.models.directory);
         let shared = share(routing, read_models(&mut folder));
         let count = shard_count(config)?;
-        let mut security = Security::prepare(config)?;
+        let mut security = Security::prepare(config, count)?;
         let coap = net::bind_listeners("[coap] listen", &config.coap.listen, count.into())?;
         let dtls = net::bind_listeners("[dtls] listen", &config.dtls.listen, count.into())?;
         let listening = (addresses(&coap), addresses(&dtls));
@@ -73,25 +72,21 @@ impl Gateway {
         let mut shards = Vec::new();
         let sockets = coap.into_iter().zip(dtls).map(|(coap, dtls)| coap.into_iter().chain(dtls).collect());
         for (number, ((sockets, lane), commands)) in (0..count).zip(sockets.zip(lanes).zip(commands)) {
-            let (secure, snapshots) = match &mut security {
-                Some(security) => {
-                    let (secure, snapshots) = security.shard(config, number, count)?;
-                    (Some(secure), snapshots)
-                }
-                None => (None, Vec::new()),
-            };
+            let handle = &handles[usize::from(number)];
+            let secure = security.as_mut().map(|security| security.shard(config, number, handle));
+            let (secure, snapshots) = secure.transpose()?.unzip();
             let shard = Shard {
                 config: server_config(config, &shared, number),
                 sockets,
                 secure,
-                snapshots,
+                snapshots: snapshots.unwrap_or_default(),
                 uplink: UplinkBridge::new(number, shared.clone(), lane, handles.clone()),
                 directory: Arc::clone(&shared.directory),
                 clock: shared.clock,
             };
             shards.push(shard.start(commands, handles.clone(), stopped.clone())?);
         }
-        let credentials = security.map(|security| security.watch(config, handles.clone(), stopped.clone()));
+        let security = security.map(|security| security.start(config, handles.clone(), stopped.clone()));
         let readers = Readers { current: Arc::clone(&shared.models), shards: handles };
         let models = Watch::start(folder, readers, LOOK_EVERY, stopped);
         let (coap, dtls) = listening;
@@ -102,7 +97,7 @@ impl Gateway {
             session,
             embedded,
             models,
-            credentials,
+            security,
             stop,
             shards,
             downlink,
@@ -133,8 +128,8 @@ impl Gateway {
     /// Read the folder of object definitions again, and the credentials.
     pub fn read_again(&self) {
         self.models.read_again();
-        if let Some(credentials) = &self.credentials {
-            credentials.read_again();
+        if let Some(security) = &self.security {
+            security.read_again();
         }
     }
 
@@ -147,6 +142,11 @@ impl Gateway {
         });
         if !matches!(joined.await, Ok(0)) {
             tracing::error!("a shard has panicked");
+        }
+        let security = self.security;
+        let closed = tokio::task::spawn_blocking(move || security.map(security::Running::close));
+        if closed.await.is_err() {
+            tracing::error!("closing the store has panicked");
         }
         if let Err(unsent) = self.session.shutdown(DRAIN).await {
             tracing::warn!(%unsent, "the broker did not take everything in time");

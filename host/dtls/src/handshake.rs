@@ -222,7 +222,11 @@ impl Handshake {
     /// What it has come to, after [`Progress::Done`]. An error if the client is nobody that may connect.
     pub(crate) fn finish(mut self) -> Result<Outcome, Box<(Failure, Option<RecordLayer>)>> {
         let Some(principal) = self.principal() else {
-            return Err(Box::new((Failure::Nobody, self.layer)));
+            let failure = match self.identity() {
+                Some(identity) => Failure::UnknownIdentity { identity },
+                None => Failure::Nobody,
+            };
+            return Err(Box::new((failure, self.layer)));
         };
         let ssl = self.engine.ssl();
         let resumed = ssl.session_reused();
@@ -231,8 +235,11 @@ impl Handshake {
             resumed,
             connection_id: Negotiation::of(ssl).is_some_and(|of| of.peer_cid.is_some()),
         };
+        // OpenSSL cannot number a flight anew (`flight`), and so a resumption whose last flight is lost would never end.
+        let is_ours = self.layer.is_some();
         let former = Negotiation::of(ssl).and_then(|of| of.resumed.clone()).filter(|_| resumed);
         let session = former.or_else(|| Session::new(ssl.session()?, Arc::clone(&principal)).map(Arc::new));
+        let session = session.filter(|_| is_ours);
         // In a resumption the client's flight is the last one, and ours will not be asked for again.
         let flight = (!resumed).then(|| (std::mem::take(&mut self.flight), self.sequence));
         let records = match self.layer.take() {
@@ -248,8 +255,12 @@ impl Handshake {
         if ssl.session_reused() {
             return Some(Arc::clone(&negotiation.resumed.as_ref()?.principal));
         }
-        match negotiation.identity {
-            Some(_) => negotiation.principal.clone(),
+        match &negotiation.identity {
+            // OpenSSL has ended it at a NUL; what is longer than that is another identity.
+            Some(identity) => {
+                let is_whole = self.flow.identity_length() == Some(identity.len());
+                negotiation.principal.clone().filter(|_| is_whole)
+            }
             None => context::identify(ssl, &self.credentials),
         }
     }

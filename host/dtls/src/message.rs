@@ -35,6 +35,8 @@ pub struct Flow {
     first: Option<u16>,
     /// The ClientHello and the messages with the numbers after it.
     messages: [Option<Message>; STEPS],
+    /// The first two bytes of the ClientKeyExchange, which may come in fragments: how long a PSK identity is.
+    identity_length: [Option<u8>; 2],
     /// Bytes of all records.
     volume: usize,
 }
@@ -147,7 +149,28 @@ impl Flow {
         if identity(fragment).is_some_and(|identity| !is_acceptable_identity(identity)) {
             return Err(Refusal::Identity);
         }
+        self.note_identity(fragment)?;
         self.first = Some(first);
+        Ok(())
+    }
+
+    /// How long the PSK identity is that the ClientKeyExchange tells, in however many fragments it came. OpenSSL ends it
+    /// at a NUL, so that it may have seen a shorter one.
+    pub fn identity_length(&self) -> Option<usize> {
+        let [Some(high), Some(low)] = self.identity_length else { return None };
+        Some(usize::from(u16::from_be_bytes([high, low])))
+    }
+
+    fn note_identity(&mut self, fragment: &Fragment<'_>) -> Result<(), Refusal> {
+        if fragment.kind != CLIENT_KEY_EXCHANGE {
+            return Ok(());
+        }
+        for (place, known) in self.identity_length.iter_mut().enumerate() {
+            let byte = place.checked_sub(fragment.offset).and_then(|at| fragment.body.get(at));
+            if byte.is_some_and(|byte| known.get_or_insert(*byte) != byte) {
+                return Err(Refusal::Inconsistent);
+            }
+        }
         Ok(())
     }
 

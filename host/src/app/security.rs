@@ -1,7 +1,8 @@
 //! DTLS as the configuration wants it: who may connect, what of it each shard gets, and what of it survives a restart.
 //!
 //! 1. credentials are read and, if associations are kept, the store is opened and read ([`Security::prepare`]);
-//! 2. each shard gets its side of it ([`Security::shard`]); 3. the credentials are watched ([`Security::watch`]).
+//! 2. each shard gets its side of it ([`Security::shard`]); 3. the credentials are watched ([`Security::start`]); 4. when
+//! the shards have ended, the store is closed ([`Running::close`]).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,9 +16,10 @@ use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::credential::{self, CredentialWatch, Reading};
-use crate::net::keep::Snapshot;
+use crate::net::keep::{Change, Keeper, Snapshot, State};
 use crate::net::secure::Restored;
 use crate::net::{Command, Secure, ShardHandle};
+use crate::store::{self, ASSOCIATIONS, Batch, Store, Writer};
 
 /// What DTLS needs, before the shards start.
 #[derive(Debug)]
@@ -25,52 +27,80 @@ pub(super) struct Security {
     reading: Reading,
     credentials: Arc<ArcSwap<Credentials>>,
     sessions: Arc<Sessions>,
+    store: Option<Store>,
+    /// What was kept, by the shard that has it now.
+    snapshots: Vec<Vec<Snapshot>>,
     restored: Arc<Restored>,
+}
+
+/// What of it goes on while the gateway runs.
+#[derive(Debug)]
+pub(super) struct Running {
+    watch: CredentialWatch,
+    store: Option<Store>,
 }
 
 impl Security {
     /// None when there is no DTLS listener.
-    pub(super) fn prepare(config: &Config) -> anyhow::Result<Option<Self>> {
+    pub(super) fn prepare(config: &Config, shards: u8) -> anyhow::Result<Option<Self>> {
         if config.dtls.listen.is_empty() {
             return Ok(None);
         }
         let reading = read(config)?;
+        let store = config.store.associations.then(|| Store::open(&config.store.path)).transpose()?;
+        let kept = store.as_ref().map(kept).transpose()?.unwrap_or_default();
+        let mut snapshots: Vec<Vec<Snapshot>> = (0..shards).map(|_| Vec::new()).collect();
+        let mut restored = Restored::default();
+        for snapshot in kept {
+            let shard = endpoint::shard_of_association(snapshot.association, shards);
+            // The shard will say what is wrong with one that cannot be read.
+            if let Ok(remote) = endpoint::remote_of_snapshot(&snapshot.bytes) {
+                restored.insert(remote, shard);
+            }
+            snapshots[usize::from(shard)].push(snapshot);
+        }
         Ok(Some(Self {
             credentials: Arc::new(ArcSwap::new(Arc::clone(&reading.credentials))),
             reading,
             sessions: Arc::new(Sessions::new(config.dtls.max_associations)),
-            restored: Arc::new(Restored::default()),
+            store,
+            snapshots,
+            restored: Arc::new(restored),
         }))
     }
 
-    /// The DTLS side of a shard, and its associations of before the restart.
+    /// The DTLS side of a shard that `handle` reaches, and its associations of before the restart.
     pub(super) fn shard(
         &mut self,
         config: &Config,
         shard: u8,
-        shards: u8,
+        handle: &ShardHandle,
     ) -> anyhow::Result<(Secure, Vec<Snapshot>)> {
+        let shards = u8::try_from(self.snapshots.len()).context("[coap] shards: at most 255")?;
         let first = u16::try_from(config.coap.listen.len()).context("[coap] listen: too many addresses")?;
+        let keeper = self.store.as_ref().map(|store| -> Box<dyn Keeper> {
+            Box::new(StoreKeeper { writer: store.writer(), shard: handle.clone() })
+        });
         let secure = Secure::new(
             endpoint_config(config, shard, shards),
             first,
             Arc::clone(&self.credentials),
             Arc::clone(&self.sessions),
             Arc::clone(&self.restored),
-            None,
+            keeper,
         );
         let secure =
             secure.with_context(|| format!("dtls.credentials: {}", config.dtls.credentials.display()))?;
-        Ok((secure, Vec::new()))
+        Ok((secure, std::mem::take(&mut self.snapshots[usize::from(shard)])))
     }
 
     /// Watch the credentials, and tell the shards of new ones.
-    pub(super) fn watch(
+    pub(super) fn start(
         self,
         config: &Config,
         shards: Vec<ShardHandle>,
         stop: watch::Receiver<bool>,
-    ) -> CredentialWatch {
+    ) -> Running {
         let current = self.credentials;
         let tell = move |credentials: Arc<Credentials>| {
             // First what endpoints are asked about, so that a shard never finds an older answer.
@@ -80,8 +110,95 @@ impl Security {
                 let _ = shard.send_blocking(Command::Secure(Arc::clone(&credentials)));
             }
         };
-        CredentialWatch::start(&config.dtls.credentials, &self.reading, tell, LOOK_EVERY, stop)
+        let file = &config.dtls.credentials;
+        let watch = CredentialWatch::start(file, &self.reading, tell, LOOK_EVERY, stop);
+        Running { watch, store: self.store }
     }
+}
+
+impl Running {
+    /// Read the credentials again.
+    pub(super) fn read_again(&self) {
+        self.watch.read_again();
+    }
+
+    /// Write all that the shards have left. Blocks.
+    pub(super) fn close(self) {
+        if let Some(Err(error)) = self.store.map(Store::close) {
+            tracing::error!(%error, "DTLS associations are lost");
+        }
+    }
+}
+
+/// The associations that the store has kept. Those that it cannot decrypt are of no use to anybody, and are removed.
+fn kept(store: &Store) -> Result<Vec<Snapshot>, store::StoreError> {
+    let contents = store.read(ASSOCIATIONS)?;
+    let mut useless = Batch::new();
+    for (key, reason) in &contents.unreadable {
+        tracing::warn!(?key, %reason, "a DTLS association is lost");
+        useless.remove(ASSOCIATIONS, key.clone());
+    }
+    if !useless.is_empty() && store.writer().write(useless).is_err() {
+        tracing::debug!("the store takes nothing now; the next start will remove them");
+    }
+    let entries = contents.entries.into_iter();
+    Ok(entries
+        .filter_map(|(key, bytes)| Some(Snapshot { association: association_of(&key)?, bytes }))
+        .collect())
+}
+
+fn association_of(key: &[u8]) -> Option<u64> {
+    key.try_into().ok().map(u64::from_be_bytes)
+}
+
+/// A shard's end of the store.
+#[derive(Debug)]
+struct StoreKeeper {
+    writer: Writer,
+    shard: ShardHandle,
+}
+
+impl Keeper for StoreKeeper {
+    fn keep(&mut self, changes: Vec<Change>) -> Result<(), Vec<Change>> {
+        let mut batch = Batch::new();
+        let mut bounds = Vec::new();
+        for Change { association, state } in changes {
+            let key = association.to_be_bytes();
+            match state {
+                Some(State { snapshot, bound }) => {
+                    bounds.push((association, bound));
+                    batch.put(ASSOCIATIONS, key, snapshot);
+                }
+                None => batch.remove(ASSOCIATIONS, key),
+            }
+        }
+        let (shard, told, changes) = (self.shard.clone(), bounds.clone(), batch.len());
+        batch.on_done(move |outcome| match outcome {
+            Ok(()) => {
+                tracing::debug!(changes, "associations are durable");
+                // It comes back from a shard that has ended.
+                let _ = shard.send_blocking(Command::Kept(told));
+            }
+            Err(reason) => tracing::error!(changes, %reason, "DTLS associations are lost"),
+        });
+        self.writer.write(batch).map_err(|batch| changes_of(batch, bounds))
+    }
+}
+
+/// What was put into a batch, with the bounds of its states in their order.
+fn changes_of(batch: Batch, bounds: Vec<(u64, u64)>) -> Vec<Change> {
+    let mut bounds = bounds.into_iter();
+    let changes = batch.into_changes().into_iter();
+    changes
+        .filter_map(|change| {
+            let association = association_of(&change.key)?;
+            let state = match change.value {
+                Some(snapshot) => Some(State { snapshot, bound: bounds.next()?.1 }),
+                None => None,
+            };
+            Some(Change { association, state })
+        })
+        .collect()
 }
 
 /// The credentials, of which there must be some: a gateway that nobody can talk to is not what its operator means.

@@ -50,12 +50,14 @@ fn shakes_hands(profile: &Profile, suite: &str, mode: Mode, endpoint: &str) -> N
     assert_eq!((summary.suite, summary.resumed, summary.connection_id), (suite, false, false));
     assert!(network.talks(client), "{suite}");
 
+    // A suite whose records stay inside OpenSSL begins anew: a lost flight of a resumption could not be repeated.
+    let is_ours = !suite.contains("CBC");
     let resuming = profile.clone().with_session(network.clients[client].session());
     let again = network.connect(&resuming);
-    assert!(network.clients[again].is_resumed(), "{suite}");
+    assert_eq!(network.clients[again].is_resumed(), is_ours, "{suite}");
     let (_, resumed, summary) = network.established().pop().unwrap();
     assert_eq!(resumed, principal);
-    assert_eq!((summary.suite, summary.resumed), (suite, true));
+    assert_eq!((summary.suite, summary.resumed), (suite, is_ours));
     assert!(network.talks(again), "{suite}");
     assert_eq!((network.endpoint.len(), network.ended().len()), (2, 0));
     network.assert_nonces_unique();
