@@ -1,9 +1,11 @@
 //! `openssl s_client -dtls1_2` of the system, whose standard input and output are what goes over its association.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind};
 use std::net::SocketAddr;
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -15,8 +17,8 @@ use crate::peer::Channel;
 #[derive(Debug)]
 pub struct SClient {
     child: Child,
-    input: Mutex<ChildStdin>,
-    output: Arc<Inbox<Vec<u8>>>,
+    /// Its standard input and output: it reads and writes one message at a time, and a pipe would lose where one ends.
+    data: UnixDatagram,
     /// What it says of itself.
     pub said: Arc<Inbox<String>>,
 }
@@ -26,38 +28,35 @@ impl SClient {
     pub fn start(gateway: SocketAddr, options: &[&str]) -> Result<Self> {
         let mut command = Command::new("openssl");
         let address = gateway.to_string();
-        // Quiet: what is sent and received is nothing but data, on one line or several.
+        // Quiet: what is sent and received is nothing but data.
         command.args(["s_client", "-dtls1_2", "-quiet", "-connect", &address]).args(options);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let (data, its) = UnixDatagram::pair()?;
+        command.stdin(OwnedFd::from(its.try_clone()?)).stdout(OwnedFd::from(its)).stderr(Stdio::piped());
         let mut child = command.spawn().context("starting openssl")?;
-        let input = Mutex::new(child.stdin.take().context("standard input")?);
-        let mut stdout = child.stdout.take().context("standard output")?;
         let stderr = child.stderr.take().context("standard error")?;
-        let (output, said) = (Arc::new(Inbox::default()), Arc::new(Inbox::default()));
-        let (received, complaints) = (Arc::clone(&output), Arc::clone(&said));
-        std::thread::spawn(move || {
-            // It writes each message at once, and nobody sends the next one before this one is answered.
-            let mut buffer = vec![0; 1 << 16];
-            while let Ok(length @ 1..) = stdout.read(&mut buffer) {
-                received.put(buffer[..length].to_vec());
-            }
-        });
+        let said = Arc::new(Inbox::default());
+        let complaints = Arc::clone(&said);
         std::thread::spawn(move || {
             BufReader::new(stderr).lines().map_while(Result::ok).for_each(|line| complaints.put(line));
         });
-        Ok(Self { child, input, output, said })
+        Ok(Self { child, data, said })
     }
 }
 
 impl Channel for SClient {
     fn send(&self, message: &[u8]) -> Result<()> {
-        let mut input = self.input.lock().unwrap_or_else(PoisonError::into_inner);
-        input.write_all(message)?;
-        Ok(input.flush()?)
+        self.data.send(message)?;
+        Ok(())
     }
 
     fn receive_within(&self, patience: Duration) -> Result<Option<Vec<u8>>> {
-        Ok(self.output.take_within(patience, "message", |_| true).ok())
+        self.data.set_read_timeout(Some(patience.max(Duration::from_millis(1))))?;
+        let mut message = vec![0; 1 << 16];
+        match self.data.recv(&mut message) {
+            Ok(length) => Ok(Some(message[..length].to_vec())),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
