@@ -19,6 +19,7 @@ pub struct Gateway {
     coap: SocketAddr,
     dtls: SocketAddr,
     mqtt: u16,
+    log: &'static str,
 }
 
 /// What the gateway publishes to.
@@ -51,6 +52,8 @@ pub struct Setup {
     pub credentials: Json,
     /// `[store]`.
     pub store: Json,
+    /// What it logs, for `--log`; empty: as by default.
+    pub log: &'static str,
     /// Names and texts of further files in its folder: keys and certificates.
     pub files: Vec<(String, String)>,
     /// Names and texts of the files that the folder of object definitions begins with, see [`Gateway::models`].
@@ -70,6 +73,7 @@ impl Setup {
             dtls: json!({}),
             credentials: Json::Null,
             store: json!({}),
+            log: "",
             files: Vec::new(),
             models: Vec::new(),
         }
@@ -171,7 +175,7 @@ impl Gateway {
     /// End it with SIGKILL and start it again with the same configuration, data and ports.
     pub fn kill_and_restart(&mut self) -> Result<()> {
         self.process.kill()?;
-        self.process = run(self.folder.path())?;
+        self.process = run(self.folder.path(), self.log)?;
         Ok(())
     }
 
@@ -181,7 +185,7 @@ impl Gateway {
         if !status.success() {
             bail!("the gateway ended with {status}");
         }
-        self.process = run(self.folder.path())?;
+        self.process = run(self.folder.path(), self.log)?;
         Ok(())
     }
 
@@ -200,18 +204,21 @@ impl Gateway {
         for (name, text) in &setup.models {
             std::fs::write(folder.path().join(MODELS).join(name), text)?;
         }
-        let process = run(folder.path())?;
+        let process = run(folder.path(), setup.log)?;
         let mqtt = match setup.broker {
             Broker::On(port) => port,
             Broker::Embedded => embedded,
         };
         let (coap, dtls) = ((Ipv4Addr::LOCALHOST, coap).into(), (Ipv4Addr::LOCALHOST, dtls).into());
-        Ok(Self { process, folder, coap, dtls, mqtt })
+        Ok(Self { process, folder, coap, dtls, mqtt, log: setup.log })
     }
 }
 
-fn run(folder: &Path) -> Result<Process> {
+fn run(folder: &Path, log: &str) -> Result<Process> {
     let mut command = tidegate()?;
+    if !log.is_empty() {
+        command.args(["--log", log]);
+    }
     command.arg("run").arg("--config").arg(folder.join(CONFIGURATION)).current_dir(folder);
     let mut process = Process::start(&mut command)?;
     process.said_before_end(&["ready", "coap="])?;

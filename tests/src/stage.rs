@@ -72,12 +72,17 @@ impl Stage {
         device.set("/3/0/9", Value::Integer(level))?;
         let sent = device.notify("/3/0/9", MessageType::Confirmable)?;
         device.acknowledged(&sent)?;
-        // Whoever registers anew is observed anew, and that, too, may have told a value.
+        self.notified(endpoint, &json!(level))
+    }
+
+    /// A notification of this endpoint with this value arrives. Whoever registers anew is observed anew, and that, too,
+    /// may tell a value.
+    pub fn notified(&self, endpoint: &str, value: &Json) -> Result<()> {
         self.application.take("notification", |message| {
             message.json().is_some_and(|json| {
                 json["msgType"] == "notify"
                     && json["ep"] == endpoint
-                    && json["data"]["content"][0]["value"] == level
+                    && json["data"]["content"][0]["value"] == *value
             })
         })?;
         Ok(())

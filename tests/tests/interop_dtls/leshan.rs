@@ -218,8 +218,7 @@ fn goes_well(stage: &Stage, device: &mut Process, endpoint: &str, value: f64) ->
     ensure!(stage.ask(endpoint, "read", "/3/0/0")? == (json!("2.05"), json!("Tidegate")));
     ensure!(stage.ask(endpoint, "observe", "/3303/0/5700")?.0 == "2.05");
     device.tell(&format!("notify {value}"))?;
-    let notify = stage.application.of_type("notify")?;
-    ensure!(notify["ep"] == endpoint && notify["data"]["content"][0]["value"] == value, "{notify}");
+    stage.notified(endpoint, &json!(value))?;
     device.forget();
     device.tell("send 110 /3303/0/5700")?;
     device.said(&["sent CHANGED"])?;
