@@ -232,3 +232,53 @@ fn endpoint_config(config: &Config, shard: u8, shards: u8) -> endpoint::Config {
 
 /// How often the credentials are looked at where the file system does not tell of changes.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn changes() -> Vec<Change> {
+        let state = |bytes: &[u8], bound| Some(State { snapshot: bytes.to_vec().into(), bound });
+        vec![
+            Change { association: 1, state: state(b"one", 10) },
+            Change { association: 2, state: None },
+            Change { association: 0x8300_0000_0000_0003, state: state(b"three", 30) },
+        ]
+    }
+
+    fn parts(changes: &[Change]) -> Vec<(u64, Option<(Vec<u8>, u64)>)> {
+        let state = |of: &State| (of.snapshot.to_vec(), of.bound);
+        changes.iter().map(|of| (of.association, of.state.as_ref().map(state))).collect()
+    }
+
+    #[test]
+    fn what_a_shard_keeps_is_told_when_it_is_durable_and_is_there_after_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let (shard, mut commands) = ShardHandle::new();
+        let mut keeper = StoreKeeper { writer: store.writer(), shard };
+        keeper.keep(changes()).unwrap();
+        let Some(Command::Kept(bounds)) = commands.blocking_recv() else { panic!("nothing is told") };
+        assert_eq!(bounds, [(1, 10), (0x8300_0000_0000_0003, 30)]);
+        let forgotten = vec![Change { association: 1, state: None }];
+        keeper.keep(forgotten).unwrap();
+        store.close().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let snapshots = kept(&store).unwrap();
+        let [Snapshot { association: 0x8300_0000_0000_0003, bytes }] = &snapshots[..] else {
+            panic!("{snapshots:?}")
+        };
+        assert_eq!(bytes.as_slice(), b"three");
+    }
+
+    #[test]
+    fn what_the_store_does_not_take_comes_back_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let (shard, _commands) = ShardHandle::new();
+        let mut keeper = StoreKeeper { writer: store.writer(), shard };
+        store.close().unwrap();
+        let returned = keeper.keep(changes()).unwrap_err();
+        assert_eq!(parts(&returned), parts(&changes()));
+    }
+}

@@ -214,7 +214,10 @@ impl Edit {
         let mut blocks = Vec::new();
         for (header, end) in ends {
             if !self.text[header.start..].starts_with("[[") {
-                return Err(EditError::Entangled { path: self.file.clone(), line: source.line(header.start) });
+                return Err(EditError::Entangled {
+                    path: self.file.clone(),
+                    line: source.line(header.start),
+                });
             }
             blocks.push(
                 start_of_block(&self.text, header.start)..end_of_block(&self.text, end.max(header.end)),

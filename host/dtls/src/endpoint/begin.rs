@@ -44,7 +44,7 @@ impl Endpoint {
             self.counters.replayed += 1;
             return;
         }
-        self.rotate(now);
+        self.cookies.rotate_when_due(now, &mut *self.entropy);
         if !self.cookies.check(from.address, hello) {
             let mut payload = Vec::new();
             self.cookies.hello_verify_request(from.address, hello, &mut payload);
@@ -224,15 +224,6 @@ impl Endpoint {
             }
         }
     }
-
-    fn rotate(&mut self, now: Instant) {
-        if self.rotate_at.is_some_and(|at| at <= now) {
-            self.cookies.rotate(&mut *self.entropy);
-        }
-        if self.rotate_at.is_none_or(|at| at <= now) {
-            self.rotate_at = Some(now + ROTATION);
-        }
-    }
 }
 
 /// The end of a random tells one ClientHello from another.
@@ -244,5 +235,3 @@ fn tail(random: &[u8; 32]) -> u64 {
 
 /// How long a client may ask for our last flight again.
 const LINGER: std::time::Duration = std::time::Duration::from_secs(60);
-/// How long a cookie key is used; its cookies count for that long once more.
-const ROTATION: std::time::Duration = std::time::Duration::from_secs(120);

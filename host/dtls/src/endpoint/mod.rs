@@ -46,7 +46,6 @@ pub struct Endpoint {
     sessions: Arc<Sessions>,
     entropy: Box<dyn Entropy>,
     cookies: Cookies,
-    rotate_at: Option<Instant>,
     /// Handshakes that are going on, by the name that their association will have.
     pending: FxHashMap<u64, Pending>,
     /// How many of them each address has.
@@ -92,7 +91,6 @@ impl Endpoint {
             sessions,
             cookies: Cookies::new(&mut *entropy),
             entropy,
-            rotate_at: None,
             pending: FxHashMap::default(),
             by_ip: HashMap::with_hasher(seed.clone()),
             live: FxHashMap::default(),

@@ -118,6 +118,20 @@ fn never_after_the_credential_is_gone() {
     }
 }
 
+/// Shards take new credentials one after the other: one that still has the old ones lets a client in, which then comes
+/// to one that has the new ones.
+#[test]
+fn never_on_a_shard_that_knows_of_it_already() {
+    let mut late = Network::new();
+    let client = late.connect(&psk());
+    let session = late.clients[client].session();
+    let mut early = Network::with_sessions(Config::default(), without_psk(), late.sessions.clone());
+    assert!(is_not_let_in(&mut early, &psk(), session.clone()));
+    let mut same = Network::with_sessions(Config::default(), credentials(), late.sessions.clone());
+    let again = same.connect(&psk().with_session(session));
+    assert!(same.clients[again].is_resumed());
+}
+
 /// The identity is still there, with another key: the session was made with the old one.
 #[test]
 fn never_after_the_key_was_changed() {
@@ -196,15 +210,25 @@ fn with_a_suite_that_the_session_does_not_have() {
 }
 
 #[test]
-fn sessions_are_bounded() {
+fn every_client_has_one_session() {
     let credentials = many(30);
     let mut network = Network::with(Config::default(), credentials);
     for number in 0..30 {
         network.connect(&Profile::psk(&format!("device-{number}"), &key_of(number)));
     }
     assert_eq!(network.sessions.len(), 30);
-    let few = tidegate_dtls::session::Sessions::new(10);
-    assert_eq!(few.len(), 0);
+}
+
+/// The oldest go first.
+#[test]
+fn the_newest_sessions_are_kept() {
+    let few = std::sync::Arc::new(tidegate_dtls::session::Sessions::new(10));
+    let mut network = Network::with_sessions(Config::default(), many(30), few);
+    let profile = |number: usize| Profile::psk(&format!("device-{number}"), &key_of(number));
+    let clients: Vec<_> = (0..30).map(|number| network.connect(&profile(number))).collect();
+    assert_eq!(network.sessions.len(), 10);
+    assert!(resumes(&mut network, clients[29], &profile(29)));
+    assert!(!resumes(&mut network, clients[0], &profile(0)));
 }
 
 fn resumes(network: &mut Network, client: usize, profile: &Profile) -> bool {

@@ -92,7 +92,15 @@ impl Network {
     }
 
     pub(crate) fn with(config: Config, credentials: impl Into<Arc<Credentials>>) -> Self {
-        let sessions = Arc::new(Sessions::new(20_000));
+        Self::with_sessions(config, credentials, Arc::new(Sessions::new(20_000)))
+    }
+
+    /// A shard that shares its sessions with others.
+    pub(crate) fn with_sessions(
+        config: Config,
+        credentials: impl Into<Arc<Credentials>>,
+        sessions: Arc<Sessions>,
+    ) -> Self {
         Self {
             now: Instant::from_micros(1_000_000_000),
             endpoint: start(&config, credentials.into(), &sessions, 0),
