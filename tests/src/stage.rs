@@ -30,6 +30,13 @@ impl Stage {
         Ok(Self { application, gateway })
     }
 
+    /// End the gateway with SIGKILL and start it again, with a new application: the broker was inside it.
+    pub fn restart_by_kill(&mut self) -> Result<()> {
+        self.gateway.kill_and_restart()?;
+        self.application = Application::connect(self.gateway.mqtt(), MqttVersion::V5)?;
+        Ok(())
+    }
+
     /// A registered client with an association of its own.
     pub fn device(&self, profile: &Profile, endpoint: &str) -> Result<(Arc<Secure>, Device)> {
         self.device_at(self.gateway.dtls(), profile, endpoint)
