@@ -1,6 +1,9 @@
 //! The gateway under test, as a process.
 
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
@@ -163,7 +166,7 @@ impl Gateway {
     /// Write any text as its credentials.
     pub fn write_credentials_text(&self, text: &str) -> Result<()> {
         let (new, old) = (self.folder.path().join("credentials.new"), self.folder.path().join(CREDENTIALS));
-        std::fs::write(&new, text)?;
+        write_secret(&new, text)?;
         Ok(std::fs::rename(new, old)?)
     }
 
@@ -195,10 +198,10 @@ impl Gateway {
         std::fs::write(folder.path().join(CONFIGURATION), setup.toml(coap, dtls, embedded)?)?;
         if !setup.credentials.is_null() {
             let text = toml::to_string(&setup.credentials).context("writing credentials.toml")?;
-            std::fs::write(folder.path().join(CREDENTIALS), text)?;
+            write_secret(&folder.path().join(CREDENTIALS), &text)?;
         }
         for (name, text) in &setup.files {
-            std::fs::write(folder.path().join(name), text)?;
+            write_secret(&folder.path().join(name), text)?;
         }
         std::fs::create_dir(folder.path().join(MODELS))?;
         for (name, text) in &setup.models {
@@ -223,6 +226,13 @@ fn run(folder: &Path, log: &str) -> Result<Process> {
     let mut process = Process::start(&mut command)?;
     process.said_before_end(&["ready", "coap="])?;
     Ok(process)
+}
+
+/// A file for its owner alone, which the gateway wants of one with keys.
+fn write_secret(path: &Path, text: &str) -> Result<()> {
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    Ok(file.write_all(text.as_bytes())?)
 }
 
 /// The program under test: the one built beside this test, or `TIDEGATE_BIN`.

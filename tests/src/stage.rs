@@ -71,7 +71,9 @@ impl Stage {
         ensure!(self.ask(endpoint, "read", "/3/0/3")? == (json!("2.05"), json!("1.0")));
         ensure!(self.ask(endpoint, "observe", "/3/0/9")?.0 == "2.05");
         self.notifies(device, endpoint, 41)?;
-        device.update(&[]).and_then(|code| Ok(ensure!(code == "2.04", "{code}")))
+        let code = device.update(&[])?;
+        ensure!(code == "2.04", "{code}");
+        Ok(())
     }
 
     /// What the client notifies of is acknowledged and arrives.
