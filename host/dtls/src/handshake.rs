@@ -379,8 +379,6 @@ impl Handshake {
             Some(identity) if negotiation.is_some_and(|of| of.principal.is_none()) => {
                 Failure::UnknownIdentity { identity }
             }
-            // With CBC the records are OpenSSL's, which ends a handshake whose Finished it cannot read.
-            Some(identity) if reason.as_deref() == Some(BAD_RECORD_MAC) => Failure::WrongKey { identity },
             _ if verdict.as_raw() == ffi::RPK_UNTRUSTED => Failure::UnknownKey,
             _ if verdict != openssl::x509::X509VerifyResult::OK => {
                 Failure::Certificate(verdict.error_string())
@@ -449,5 +447,3 @@ const MAX_INTERVAL: Duration = Duration::from_secs(60);
 const CID_ROOM: u32 = 33;
 /// OpenSSL wants at least this.
 const MIN_MTU: u32 = 256;
-/// How OpenSSL names a record whose MAC or padding is wrong.
-const BAD_RECORD_MAC: &str = "decryption failed or bad record mac";
