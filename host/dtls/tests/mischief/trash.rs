@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tidegate_dtls::endpoint::End;
+
 use crate::client::wire::{
     ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, CID, FINISHED, Fragment, HANDSHAKE, Record,
 };
@@ -307,4 +309,29 @@ fn a_flood_of_wrong_tags_does_not_lock_the_client_out() {
         assert!(network.talks(client));
         assert!(network.ended().is_empty());
     }
+}
+
+/// A tag of 64 bits is guessed some day: long before that the association ends, and the client makes another one.
+#[test]
+fn a_million_wrong_tags_end_the_association() {
+    let mut network = Network::new();
+    let client = network.connect(&psk());
+    let association = network.association(client);
+    let mut forged = network.clients[client].seal_at(1000, APPLICATION_DATA, b"forged");
+    *forged.last_mut().unwrap() ^= 1;
+    for tried in 0_u32.. {
+        assert!(tried < 1 << 22, "it goes on for ever");
+        network.inject(address(client), &forged);
+        if !network.ended().is_empty() {
+            assert!(tried > 1 << 19, "a nuisance could end it after {tried}");
+            break;
+        }
+        if tried.is_multiple_of(1000) {
+            network.now = network.now + Duration::from_secs(1);
+        }
+    }
+    assert_eq!(network.ended(), [(association, End::Exhausted)]);
+    network.reboot(client, &psk());
+    network.run();
+    assert!(network.talks(client));
 }
