@@ -1,8 +1,8 @@
 //! Handshakes without mischief: every suite, every mode, full and resumed, with and without connection IDs.
 
 use crate::client::profile::Profile;
-use crate::network::Network;
 use crate::network::identity::{credentials, identities, psk, raw, x509};
+use crate::network::{Network, address};
 use tidegate_dtls::credential::Mode;
 use tidegate_dtls::endpoint::Config;
 
@@ -27,6 +27,20 @@ fn raw_public_key_suites() {
         let shown = client.clients[0].peer_raw_public_key();
         assert_eq!(shown, Some(identities().server.key.public_key_to_der().unwrap()));
     }
+}
+
+/// mbed TLS gives the records of its ClientHellos the version 0xfe00; OpenSSL 0xfeff.
+#[test]
+fn a_client_whose_first_records_have_the_version_of_mbed_tls() {
+    let mut network = Network::new();
+    let mut client = network.half_open_with(&psk(), address(1), |datagram| {
+        assert_eq!(datagram[..2], [22, 0xfe]);
+        datagram[2] = 0;
+    });
+    for datagram in std::mem::take(&mut client.transmits) {
+        network.inject(address(1), &datagram);
+    }
+    assert_eq!(network.established().len(), 1);
 }
 
 #[test]

@@ -253,9 +253,20 @@ impl Network {
     /// A client that is not on the network, at the point where it would send the flight with its Finished message:
     /// that is among its `transmits`, and in the clear in its `flight`.
     pub(crate) fn half_open(&mut self, profile: &Profile, at: SocketAddr) -> Client {
+        self.half_open_with(profile, at, |_| {})
+    }
+
+    /// The same, with a change to each datagram of the client.
+    pub(crate) fn half_open_with(
+        &mut self,
+        profile: &Profile,
+        at: SocketAddr,
+        change: impl Fn(&mut Vec<u8>),
+    ) -> Client {
         let mut client = Client::new(profile, self.now);
         for _ in 0..2 {
-            for datagram in std::mem::take(&mut client.transmits) {
+            for mut datagram in std::mem::take(&mut client.transmits) {
+                change(&mut datagram);
                 let payload = datagram.clone();
                 self.captures.push(Capture { at: self.now, to_server: true, client: at, payload });
                 for answer in self.probe(at, &datagram) {

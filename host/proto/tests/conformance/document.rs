@@ -287,7 +287,8 @@ fn link(name: &str) -> String {
     format!("[{function}](../{})", path.display())
 }
 
-const FOLDERS: [&str; 4] = ["host/proto/tests/conformance", "host/proto/tests", "host/proto", "tests/tests"];
+const FOLDERS: [&str; 5] =
+    ["host/proto/tests/conformance", "host/proto/tests", "host/proto", "tests/tests", "host/dtls/tests"];
 
 const HEAD: &str = "# Conformance
 

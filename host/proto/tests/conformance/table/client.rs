@@ -1,6 +1,6 @@
 //! The habits of real clients, numbered as they were noted down.
 
-use super::{Row, Section, State, but, idle, later, shown};
+use super::{Row, Section, State, but, idle, shown};
 
 pub(super) const SECTION: Section = Section {
     title: "Habits of real clients",
@@ -18,7 +18,11 @@ const ROWS: &[Row] = &[
             "field::equal_tokens_of_two_devices_are_two",
         ],
     ),
-    later("Wakaama 2", "the first Register is lost to the handshake; ClientHello", "", 4, "DTLS"),
+    idle(
+        "Wakaama 2",
+        "the first Register is lost to the handshake; ClientHello",
+        "it sends its Register again; its one suite and its one extension are what Tidegate likes best",
+    ),
     but(
         &shown(
             "Wakaama 3",
@@ -204,8 +208,13 @@ const ROWS: &[Row] = &[
             "server/large::a_client_that_lost_the_first_blocks_gets_them_again",
         ],
     ),
-    later("Anjay 9", "the record version of its ClientHello", "", 4, "DTLS"),
-    later("Anjay 10", "names in certificates", "", 4, "DTLS"),
+    shown(
+        "Anjay 9",
+        "the record version of its ClientHello",
+        "",
+        &["mischief/handshake::a_client_whose_first_records_have_the_version_of_mbed_tls"],
+    ),
+    idle("Anjay 10", "names in certificates", "the server's certificate is the operator's"),
     shown(
         "Leshan: Register",
         "order of queries, bare `Q`, a list of formats",
@@ -246,7 +255,15 @@ const ROWS: &[Row] = &[
         "",
         &["leshan::a_create_with_an_id_of_ours_has_no_location"],
     ),
-    later("Leshan: DTLS", "connection ids, raw public keys", "", 4, "DTLS"),
+    shown(
+        "Leshan: DTLS",
+        "connection ids, raw public keys",
+        "",
+        &[
+            "interop_dtls/leshan::a_leshan_device_registers_is_read_notifies_and_sends_in_each_mode",
+            "interop_dtls/leshan::a_leshan_device_goes_on_behind_a_nat_that_forgets_if_it_has_a_connection_id",
+        ],
+    ),
     shown(
         "Session: Register",
         "byte by byte",

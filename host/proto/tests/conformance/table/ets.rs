@@ -271,8 +271,25 @@ const ROWS: &[Row] = &[
             "server/observing::an_active_cancellation_repeats_the_token_and_ends_the_observation",
         ],
     ),
-    later("int-401", "pre-shared keys", "M", 4, "DTLS"),
-    later("int-402, 403", "certificates", "M", 4, "DTLS"),
+    shown(
+        "int-401",
+        "pre-shared keys",
+        "M",
+        &[
+            "dtls/identity::a_client_with_a_pre_shared_key_registers_is_read_and_notifies",
+            "interop_dtls/openssl::s_client_registers_is_read_and_notifies_with_each_suite_of_a_pre_shared_key",
+        ],
+    ),
+    shown(
+        "int-402, 403",
+        "certificates",
+        "M",
+        &[
+            "dtls/identity::a_client_with_a_certificate_registers_is_read_and_notifies",
+            "dtls/identity::certificates_that_prove_nothing_are_refused",
+            "interop_dtls/leshan::a_leshan_device_registers_is_read_notifies_and_sends_in_each_mode",
+        ],
+    ),
     not_offered("int-404, 406", "TLS over TCP", "S", "there is no CoAP over TCP"),
     not_offered("int-405", "OSCORE", "L", "there is no OSCORE"),
     shown(

@@ -41,9 +41,20 @@ const ROWS: &[Row] = &[
         "",
         "",
         6,
-        "and issue 4 for DTLS",
+        "the DTLS part is shown by dtls/restart",
     ),
-    later("server loses DTLS state: send nothing? (spec) vs fatal alert policy", "", "", 4, "DTLS"),
+    but(
+        &shown(
+            "server loses DTLS state: send nothing? (spec) vs fatal alert policy",
+            "",
+            "",
+            &[
+                "mischief/cookie::an_unverified_address_is_sent_nothing_but_verify_requests",
+                "dtls/restart::no_association_goes_on_after_a_kill_when_none_are_kept",
+            ],
+        ),
+        State::Remarked("nothing is sent; and the state is not lost"),
+    ),
     shown(
         "device reboots without deregister, same ep, same/new address",
         "",

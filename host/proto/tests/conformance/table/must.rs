@@ -39,7 +39,12 @@ const ROWS: &[Row] = &[
             "server/identity::what_registered_over_dtls_cannot_be_taken_over_without",
         ],
     ),
-    later("PSK identity up to 128 B, key up to 64 B", "", "M", 4, "DTLS"),
+    shown(
+        "PSK identity up to 128 B, key up to 64 B",
+        "",
+        "M",
+        &["mischief/credential::identities_and_keys_of_every_length"],
+    ),
     shown("CON for all but Notify/Execute", "", "M", &["must::every_operation_goes_out_confirmable"]),
     shown(
         "dedupe CON for 247 s, NON 145 s, replaying the cached answer",
@@ -110,9 +115,22 @@ const ROWS: &[Row] = &[
             "server/large::unfinished_answers_of_all_clients_take_a_bounded_room",
         ],
     ),
-    later("HelloVerifyRequest cookie before state", "", "M", 4, "DTLS"),
-    later("silently drop bad MAC", "", "M", 4, "DTLS"),
-    later("address update on CID only for newer valid records (RFC 9146 sec. 6)", "", "M", 4, "DTLS"),
+    shown(
+        "HelloVerifyRequest cookie before state",
+        "",
+        "M",
+        &["mischief/cookie::a_flood_of_hellos_leaves_no_state"],
+    ),
+    shown("silently drop bad MAC", "", "M", &["mischief/trash::each_flipped_bit_is_noticed"]),
+    shown(
+        "address update on CID only for newer valid records (RFC 9146 sec. 6)",
+        "",
+        "M",
+        &[
+            "mischief/connection_id::a_client_moves_and_is_found",
+            "mischief/connection_id::only_the_newest_authentic_record_moves_the_address",
+        ],
+    ),
     shown(
         "Update object list replaces, not merges (EMQX merges the map but replaces the list)",
         "",
