@@ -1,6 +1,9 @@
 //! The gateway under test, as a process.
 
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
@@ -19,6 +22,7 @@ pub struct Gateway {
     coap: SocketAddr,
     dtls: SocketAddr,
     mqtt: u16,
+    log: &'static str,
 }
 
 /// What the gateway publishes to.
@@ -51,6 +55,8 @@ pub struct Setup {
     pub credentials: Json,
     /// `[store]`.
     pub store: Json,
+    /// What it logs, for `--log`; empty: as by default.
+    pub log: &'static str,
     /// Names and texts of further files in its folder: keys and certificates.
     pub files: Vec<(String, String)>,
     /// Names and texts of the files that the folder of object definitions begins with, see [`Gateway::models`].
@@ -70,6 +76,7 @@ impl Setup {
             dtls: json!({}),
             credentials: Json::Null,
             store: json!({}),
+            log: "",
             files: Vec::new(),
             models: Vec::new(),
         }
@@ -159,7 +166,7 @@ impl Gateway {
     /// Write any text as its credentials.
     pub fn write_credentials_text(&self, text: &str) -> Result<()> {
         let (new, old) = (self.folder.path().join("credentials.new"), self.folder.path().join(CREDENTIALS));
-        std::fs::write(&new, text)?;
+        write_secret(&new, text)?;
         Ok(std::fs::rename(new, old)?)
     }
 
@@ -171,7 +178,7 @@ impl Gateway {
     /// End it with SIGKILL and start it again with the same configuration, data and ports.
     pub fn kill_and_restart(&mut self) -> Result<()> {
         self.process.kill()?;
-        self.process = run(self.folder.path())?;
+        self.process = run(self.folder.path(), self.log)?;
         Ok(())
     }
 
@@ -181,7 +188,7 @@ impl Gateway {
         if !status.success() {
             bail!("the gateway ended with {status}");
         }
-        self.process = run(self.folder.path())?;
+        self.process = run(self.folder.path(), self.log)?;
         Ok(())
     }
 
@@ -191,31 +198,41 @@ impl Gateway {
         std::fs::write(folder.path().join(CONFIGURATION), setup.toml(coap, dtls, embedded)?)?;
         if !setup.credentials.is_null() {
             let text = toml::to_string(&setup.credentials).context("writing credentials.toml")?;
-            std::fs::write(folder.path().join(CREDENTIALS), text)?;
+            write_secret(&folder.path().join(CREDENTIALS), &text)?;
         }
         for (name, text) in &setup.files {
-            std::fs::write(folder.path().join(name), text)?;
+            write_secret(&folder.path().join(name), text)?;
         }
         std::fs::create_dir(folder.path().join(MODELS))?;
         for (name, text) in &setup.models {
             std::fs::write(folder.path().join(MODELS).join(name), text)?;
         }
-        let process = run(folder.path())?;
+        let process = run(folder.path(), setup.log)?;
         let mqtt = match setup.broker {
             Broker::On(port) => port,
             Broker::Embedded => embedded,
         };
         let (coap, dtls) = ((Ipv4Addr::LOCALHOST, coap).into(), (Ipv4Addr::LOCALHOST, dtls).into());
-        Ok(Self { process, folder, coap, dtls, mqtt })
+        Ok(Self { process, folder, coap, dtls, mqtt, log: setup.log })
     }
 }
 
-fn run(folder: &Path) -> Result<Process> {
+fn run(folder: &Path, log: &str) -> Result<Process> {
     let mut command = tidegate()?;
+    if !log.is_empty() {
+        command.args(["--log", log]);
+    }
     command.arg("run").arg("--config").arg(folder.join(CONFIGURATION)).current_dir(folder);
     let mut process = Process::start(&mut command)?;
     process.said_before_end(&["ready", "coap="])?;
     Ok(process)
+}
+
+/// A file for its owner alone, which the gateway wants of one with keys.
+fn write_secret(path: &Path, text: &str) -> Result<()> {
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    Ok(file.write_all(text.as_bytes())?)
 }
 
 /// The program under test: the one built beside this test, or `TIDEGATE_BIN`.

@@ -81,6 +81,12 @@ impl Process {
             })
     }
 
+    /// Wait until this holds for all lines of its output.
+    pub fn said_all(&self, what: &str, holds: impl Fn(&[String]) -> bool) -> Result<()> {
+        let holds = self.output.wait_until(PATIENCE, holds);
+        holds.then_some(()).with_context(|| format!("{}: no {what}:\n{}", self.name, self.everything()))
+    }
+
     /// Pass over what it has said so far.
     pub fn forget(&self) {
         self.output.drain();

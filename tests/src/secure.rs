@@ -315,7 +315,8 @@ impl Session {
     fn take_in(&mut self, datagram: &mut [u8]) {
         let incoming = &mut self.stream.get_mut().incoming;
         let Some(layer) = &mut self.layer else { return incoming.push_back(datagram.to_vec()) };
-        for range in split(&datagram.to_vec(), 0) {
+        let ranges: Vec<_> = split(datagram, 0).collect();
+        for range in ranges {
             let record = &mut datagram[range];
             if Header::parse(record, 0).is_some_and(|header| header.epoch == 0) {
                 incoming.push_back(record.to_vec());

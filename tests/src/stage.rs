@@ -30,6 +30,13 @@ impl Stage {
         Ok(Self { application, gateway })
     }
 
+    /// End the gateway with SIGKILL and start it again, with a new application: the broker was inside it.
+    pub fn restart_by_kill(&mut self) -> Result<()> {
+        self.gateway.kill_and_restart()?;
+        self.application = Application::connect(self.gateway.mqtt(), MqttVersion::V5)?;
+        Ok(())
+    }
+
     /// A registered client with an association of its own.
     pub fn device(&self, profile: &Profile, endpoint: &str) -> Result<(Arc<Secure>, Device)> {
         self.device_at(self.gateway.dtls(), profile, endpoint)
@@ -64,7 +71,9 @@ impl Stage {
         ensure!(self.ask(endpoint, "read", "/3/0/3")? == (json!("2.05"), json!("1.0")));
         ensure!(self.ask(endpoint, "observe", "/3/0/9")?.0 == "2.05");
         self.notifies(device, endpoint, 41)?;
-        device.update(&[]).and_then(|code| Ok(ensure!(code == "2.04", "{code}")))
+        let code = device.update(&[])?;
+        ensure!(code == "2.04", "{code}");
+        Ok(())
     }
 
     /// What the client notifies of is acknowledged and arrives.
@@ -72,12 +81,17 @@ impl Stage {
         device.set("/3/0/9", Value::Integer(level))?;
         let sent = device.notify("/3/0/9", MessageType::Confirmable)?;
         device.acknowledged(&sent)?;
-        // Whoever registers anew is observed anew, and that, too, may have told a value.
+        self.notified(endpoint, &json!(level))
+    }
+
+    /// A notification of this endpoint with this value arrives. Whoever registers anew is observed anew, and that, too,
+    /// may tell a value.
+    pub fn notified(&self, endpoint: &str, value: &Json) -> Result<()> {
         self.application.take("notification", |message| {
             message.json().is_some_and(|json| {
                 json["msgType"] == "notify"
                     && json["ep"] == endpoint
-                    && json["data"]["content"][0]["value"] == level
+                    && json["data"]["content"][0]["value"] == *value
             })
         })?;
         Ok(())

@@ -379,6 +379,10 @@ impl Handshake {
             Some(identity) if negotiation.is_some_and(|of| of.principal.is_none()) => {
                 Failure::UnknownIdentity { identity }
             }
+            // So OpenSSL says it of a suite whose records it opens.
+            Some(identity) if reason.as_deref().is_some_and(|reason| reason.contains("bad record mac")) => {
+                Failure::WrongKey { identity }
+            }
             _ if verdict.as_raw() == ffi::RPK_UNTRUSTED => Failure::UnknownKey,
             _ if verdict != openssl::x509::X509VerifyResult::OK => {
                 Failure::Certificate(verdict.error_string())

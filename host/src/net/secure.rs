@@ -71,7 +71,7 @@ impl Secure {
     /// # Errors
     /// When OpenSSL refuses the credentials.
     pub fn new(
-        config: endpoint::Config,
+        mut config: endpoint::Config,
         first_listener: u16,
         credentials: Arc<ArcSwap<Credentials>>,
         sessions: Arc<Sessions>,
@@ -79,7 +79,7 @@ impl Secure {
         keeper: Option<Box<dyn Keeper>>,
     ) -> Result<Self, endpoint::Error> {
         let place = Place { shard: config.shard, shards: config.shards, first_listener };
-        let config = endpoint::Config { keep: keeper.is_some(), ..config };
+        config.keep = keeper.is_some();
         let entropy = Box::new(SystemEntropy::new());
         Ok(Self {
             endpoint: Endpoint::new(config, credentials.load_full(), sessions, entropy)?,

@@ -403,6 +403,7 @@ impl<U: Uplink> Driver<U> {
         }
         let restored = self.secure.as_mut().map_or(0, Secure::restored);
         let mut later = Vec::new();
+        let give_up = self.clock.now() + STORE_PATIENCE;
         while !self.secure_turn(self.clock.now()) || !self.secure.as_ref().is_none_or(Secure::is_kept) {
             tokio::select! {
                 Some(command) = commands.recv() => match command {
@@ -411,6 +412,14 @@ impl<U: Uplink> Driver<U> {
                     command => later.push(command),
                 },
                 () = tokio::time::sleep(BACKLOG_RETRY) => {}
+            }
+            if self.clock.now() >= give_up {
+                // Clients without DTLS, and new associations, need not suffer from it.
+                tracing::error!(
+                    shard = self.number,
+                    "the store is too slow: restored DTLS associations must wait for it"
+                );
+                break;
             }
         }
         later.into_iter().for_each(|command| self.obey(command));
@@ -424,7 +433,7 @@ impl<U: Uplink> Driver<U> {
         if let Some(secure) = &mut self.secure {
             secure.keep_all();
         }
-        let give_up = tokio::time::Instant::now() + PARTING;
+        let give_up = tokio::time::Instant::now() + STORE_PATIENCE;
         while !self.secure_turn(self.clock.now()) {
             if tokio::time::Instant::now() >= give_up {
                 tracing::error!(
@@ -477,8 +486,8 @@ const DATAGRAM: usize = 65_535;
 const BATCH: usize = 64;
 /// How soon what could not be queued for MQTT is tried again.
 const BACKLOG_RETRY: std::time::Duration = std::time::Duration::from_millis(10);
-/// How long the store may take to accept what a shard that ends has to keep.
-const PARTING: std::time::Duration = std::time::Duration::from_secs(5);
+/// How long the store may keep a shard that starts or ends waiting.
+const STORE_PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
 /// How long a shard without any timer sleeps.
 const IDLE: std::time::Duration = std::time::Duration::from_secs(60);
 

@@ -66,9 +66,9 @@ impl Database {
             }
         };
         let check = Sealer::new(Arc::clone(&master)).seal(MARK_NAME, CHECK, CHECK);
-        let check = check.map_err(|error| failed(path, error))?;
+        let check = check.map_err(|error| failed(path, &error))?;
         guarded(path, || write_mark(&redb, &check))?;
-        key::sync_folder(path).map_err(|error| failed(path, error))?;
+        key::sync_folder(path).map_err(|error| failed(path, &error))?;
         Ok(Self::new(path, master, opening, redb))
     }
 
@@ -93,7 +93,7 @@ impl Database {
             // associations' numbers: nonces would repeat. In two phases it is an error.
             transaction.set_two_phase_commit(true);
             {
-                let mut tables: Vec<(&str, redb::Table<'_, &[u8], &[u8]>)> = Vec::new();
+                let mut tables: Vec<(&str, Opened<'_>)> = Vec::new();
                 for change in batches.iter().flat_map(Batch::changes) {
                     let name = change.table.name();
                     let known = tables.iter().position(|(known, _)| *known == name);
@@ -169,7 +169,7 @@ impl Database {
             None => table.remove(key),
             Some(value) if change.table.is_encrypted() => {
                 let sealed = sealer.seal(change.table.name(), key, value);
-                table.insert(key, sealed.map_err(|error| failed(&self.path, error))?.as_slice())
+                table.insert(key, sealed.map_err(|error| failed(&self.path, &error))?.as_slice())
             }
             Some(value) => table.insert(key, value.as_slice()),
         };
@@ -183,7 +183,7 @@ impl Database {
     ) -> Result<T, StoreError> {
         let place = self.redb.read().unwrap_or_else(PoisonError::into_inner);
         let Some(redb) = place.as_ref() else {
-            return Err(failed(&self.path, "not open since it could not be written"));
+            return Err(failed(&self.path, &"not open since it could not be written"));
         };
         catch_unwind(AssertUnwindSafe(|| work(redb))).unwrap_or_else(|_| Err(panicked(&self.path)))
     }
@@ -268,13 +268,16 @@ fn panicked(path: &Path) -> StoreError {
     StoreError::Damaged { path: path.to_owned(), reason: "redb gave up on it".to_owned() }
 }
 
-fn failed(path: &Path, reason: impl ToString) -> StoreError {
+fn failed(path: &Path, reason: &impl ToString) -> StoreError {
     StoreError::Failed { path: path.to_owned(), reason: reason.to_string() }
 }
 
 fn definition(name: &str) -> TableDefinition<'_, &'static [u8], &'static [u8]> {
     TableDefinition::new(name)
 }
+
+/// A table of bytes, open for writing.
+type Opened<'a> = redb::Table<'a, &'static [u8], &'static [u8]>;
 
 /// What a database says of itself, beside the tables.
 const MARK: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new(MARK_NAME);

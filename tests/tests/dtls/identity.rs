@@ -54,6 +54,20 @@ fn a_client_with_a_certificate_registers_is_read_and_notifies() -> Result<()> {
 }
 
 #[test]
+fn a_certificate_is_for_the_endpoint_that_it_names() -> Result<()> {
+    let (authority, setup) = certified()?;
+    let stage = Stage::set(&setup)?;
+    let profile = Profile::new(Proof::Certificate(authority.issue(&Wish::new("meter-7"))?));
+    let association = Secure::connect(stage.gateway.dtls(), &profile)?.into();
+    let queries = ["ep=meter-8", "lwm2m=1.1", "lt=300", "b=U"];
+    let answer = Peer::over(&association).ask(&request("0.02", 1, b"w", "rd", &queries))?;
+    ensure!(code_text(&answer) == "4.00", "{answer:?}");
+    stage.gateway.watch().said(&["a registration is refused", "meter-8", "meter-7"])?;
+    ensure!(stage.application.drain().is_empty());
+    Ok(())
+}
+
+#[test]
 fn certificates_that_prove_nothing_are_refused() -> Result<()> {
     let (authority, setup) = certified()?;
     let mut stage = Stage::set(&setup)?;

@@ -102,6 +102,30 @@ fn a_leshan_device_that_reboots_at_its_old_address_begins_anew() -> Result<()> {
 
 #[test]
 #[ignore = "needs Java and the built Leshan device: make interop"]
+fn a_leshan_device_goes_on_after_the_gateway_was_killed() -> Result<()> {
+    for cid in [None, Some(6)] {
+        let mut scene = Scene::new("psk")?;
+        scene.setup.log = "info,tidegate::app=debug";
+        let mut stage = Stage::set(&scene.setup)?;
+        let profile = scene.profile(&stage, cid)?;
+        let Some(mut device) = leshan_over_dtls(stage.gateway.dtls(), scene.endpoint, &profile)? else {
+            return Ok(());
+        };
+        registered(&stage, &device, scene.endpoint)?;
+        stage.gateway.process().said(&["associations are durable"])?;
+        stage.restart_by_kill()?;
+        // Registrations are not kept: it is told so, and registers anew on the association that it has.
+        device.forget();
+        device.tell("update")?;
+        registered(&stage, &device, scene.endpoint)?;
+        goes_well(&stage, &mut device, scene.endpoint, 33.5)?;
+        ensure!(stage.handshakes(scene.endpoint) == 0);
+    }
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs Java and the built Leshan device: make interop"]
 fn a_leshan_device_is_refused_without_the_right_credential() -> Result<()> {
     // What the endpoint is called, which profile it has, what it sees, and what the gateway says.
     let scene = Scene::new("psk")?;
@@ -218,8 +242,7 @@ fn goes_well(stage: &Stage, device: &mut Process, endpoint: &str, value: f64) ->
     ensure!(stage.ask(endpoint, "read", "/3/0/0")? == (json!("2.05"), json!("Tidegate")));
     ensure!(stage.ask(endpoint, "observe", "/3303/0/5700")?.0 == "2.05");
     device.tell(&format!("notify {value}"))?;
-    let notify = stage.application.of_type("notify")?;
-    ensure!(notify["ep"] == endpoint && notify["data"]["content"][0]["value"] == value, "{notify}");
+    stage.notified(endpoint, &json!(value))?;
     device.forget();
     device.tell("send 110 /3303/0/5700")?;
     device.said(&["sent CHANGED"])?;

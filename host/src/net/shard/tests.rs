@@ -77,12 +77,7 @@ fn what_is_handed_on_from_a_dtls_listener_is_taken_as_dtls() {
     let shard = scene.start_among(1, Vec::new(), |own| vec![other, own]);
     // Another shard has the listener of this client, which sends everything through it.
     let mut client = Client::begin(shard.dtls);
-    let handle = shard.handle.clone();
-    let address = client.socket.local_addr().unwrap();
-    client.through = Some(Box::new(move |datagram| {
-        let peer = Peer { address, listener: 1, association: 0 };
-        handle.send(Command::Datagram(peer, datagram.to_vec())).unwrap();
-    }));
+    client.through = Some(shard.handle);
     let mut client = client.connect();
     assert_eq!(client.ask(&register(ENDPOINT)), Code::CREATED);
 }
@@ -327,7 +322,8 @@ struct Client {
 struct Wire {
     socket: StdSocket,
     gateway: SocketAddr,
-    through: Option<Box<dyn FnMut(&[u8])>>,
+    /// The shard that gets them from another one; otherwise the network does.
+    through: Option<ShardHandle>,
 }
 
 impl Client {
@@ -395,9 +391,10 @@ impl Read for Wire {
 
 impl Write for Wire {
     fn write(&mut self, datagram: &[u8]) -> io::Result<usize> {
-        match &mut self.through {
-            Some(through) => {
-                through(datagram);
+        match &self.through {
+            Some(shard) => {
+                let peer = Peer { address: self.socket.local_addr()?, listener: 1, association: 0 };
+                shard.send(Command::Datagram(peer, datagram.to_vec())).unwrap();
                 Ok(datagram.len())
             }
             None => self.socket.send_to(datagram, self.gateway),

@@ -47,8 +47,7 @@ final class DtlsProfile {
     }
 
     void configure(Configuration configuration) {
-        Integer connectionId = values.containsKey("cid") ? Integer.valueOf(values.get("cid")) : null;
-        configuration.set(DtlsConfig.DTLS_CONNECTION_ID_LENGTH, connectionId);
+        configuration.set(DtlsConfig.DTLS_CONNECTION_ID_LENGTH, Integer.valueOf(values.getOrDefault("cid", "-1")));
         if (values.containsKey("suite")) {
             configuration.set(DtlsConfig.DTLS_RECOMMENDED_CIPHER_SUITES_ONLY, false);
             configuration.setAsList(DtlsConfig.DTLS_CIPHER_SUITES, CipherSuite.valueOf(values.get("suite")));
