@@ -3,17 +3,18 @@
 #![allow(clippy::unwrap_used, reason = "it is for tests")]
 #![allow(dead_code, reason = "tests and benches use different parts of it")]
 
+mod evidence;
 pub(crate) mod fault;
 pub(crate) mod identity;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate_dtls::credential::{Credentials, Principal};
-use tidegate_dtls::endpoint::{Config, End, Endpoint, Failure, Output, Received, Remote, Summary};
+use tidegate_dtls::credential::Credentials;
+use tidegate_dtls::endpoint::{Config, Endpoint, Output, Received, Remote};
 use tidegate_dtls::session::Sessions;
 use tidegate_proto::coap::Entropy;
 use tidegate_proto::time::Instant;
@@ -22,26 +23,8 @@ use crate::client::profile::Profile;
 use crate::client::seal::Keys;
 use crate::client::wire::Record;
 use crate::client::{Client, State};
+pub(crate) use evidence::{Capture, Event};
 use fault::{Fault, Passage};
-
-/// What an endpoint has told beside datagrams to send.
-#[derive(Clone, Debug)]
-pub(crate) enum Event {
-    Established { association: u64, from: Remote, principal: Arc<Principal>, summary: Summary },
-    Received { association: u64, from: Remote, payload: Vec<u8> },
-    Ended { association: u64, principal: Arc<Principal>, reason: End },
-    Failed { from: Remote, failure: Failure },
-}
-
-/// A datagram that was sent.
-#[derive(Clone, Debug)]
-pub(crate) struct Capture {
-    pub(crate) at: Instant,
-    pub(crate) to_server: bool,
-    /// The client's address.
-    pub(crate) client: SocketAddr,
-    pub(crate) payload: Vec<u8>,
-}
 
 /// What a store has of an association.
 #[derive(Clone, Debug)]
@@ -162,52 +145,6 @@ impl Network {
         self.by_address.remove(&self.addresses[client]);
         self.addresses[client] = to;
         self.by_address.insert(to, client);
-    }
-
-    /// The association that was established last at a client's address.
-    pub(crate) fn association(&self, client: usize) -> u64 {
-        self.association_at(self.addresses[client]).expect("established")
-    }
-
-    pub(crate) fn association_at(&self, address: SocketAddr) -> Option<u64> {
-        self.events.iter().rev().find_map(|event| match event {
-            Event::Established { association, from, .. } if from.address == address => Some(*association),
-            _ => None,
-        })
-    }
-
-    pub(crate) fn established(&self) -> Vec<(u64, Arc<Principal>, Summary)> {
-        let of = self.events.iter().filter_map(|event| match event {
-            Event::Established { association, principal, summary, .. } => {
-                Some((*association, Arc::clone(principal), summary.clone()))
-            }
-            _ => None,
-        });
-        of.collect()
-    }
-
-    pub(crate) fn received(&self) -> Vec<Vec<u8>> {
-        let of = self.events.iter().filter_map(|event| match event {
-            Event::Received { payload, .. } => Some(payload.clone()),
-            _ => None,
-        });
-        of.collect()
-    }
-
-    pub(crate) fn failures(&self) -> Vec<Failure> {
-        let of = self.events.iter().filter_map(|event| match event {
-            Event::Failed { failure, .. } => Some(failure.clone()),
-            _ => None,
-        });
-        of.collect()
-    }
-
-    pub(crate) fn ended(&self) -> Vec<(u64, End)> {
-        let of = self.events.iter().filter_map(|event| match event {
-            Event::Ended { association, reason, .. } => Some((*association, *reason)),
-            _ => None,
-        });
-        of.collect()
     }
 
     /// Application data from a client.
@@ -373,37 +310,6 @@ impl Network {
     pub(crate) fn renew(&mut self, credentials: impl Into<Arc<Credentials>>) {
         self.endpoint.renew(credentials.into()).unwrap();
         self.poll(&mut []);
-    }
-
-    /// That no nonce, and no record number, was used twice by the gateway with the same key, over all datagrams it
-    /// ever sent. Says how many records could be looked at.
-    pub(crate) fn assert_nonces_unique(&self) -> usize {
-        let keys = self.clients.iter().filter_map(|client| client.keys.as_ref()).chain(&self.former);
-        let mut records = Vec::new();
-        for capture in self.captures.iter().filter(|capture| !capture.to_server) {
-            // A client's connection ID may have any length; the tests have these.
-            for length in [0, 5, 32] {
-                let of = Record::all(&capture.payload, length);
-                records.extend(of.into_iter().filter(|record| {
-                    record.epoch > 0 && (record.content != crate::client::wire::CID || length > 0)
-                }));
-                if capture.payload.first() != Some(&crate::client::wire::CID) {
-                    break;
-                }
-            }
-        }
-        let mut looked_at = 0;
-        for keys in keys.filter(|keys| keys.server.has_nonces()) {
-            let (mut nonces, mut numbers) = (HashSet::new(), HashSet::new());
-            for record in &records {
-                if keys.server.open(record).is_some() {
-                    looked_at += 1;
-                    assert!(nonces.insert(record.payload[..8].to_vec()), "nonce again: {record:?}");
-                    assert!(numbers.insert(record.epoch_and_sequence()), "number again: {record:?}");
-                }
-            }
-        }
-        looked_at
     }
 
     fn next(&self) -> Option<Instant> {
