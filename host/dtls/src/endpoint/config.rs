@@ -23,7 +23,7 @@ pub struct Config {
     pub mtu: u16,
     /// Whether connection IDs are offered (RFC 9146).
     pub connection_id: bool,
-    /// Whether associations are to be kept ([`Output::Keep`]).
+    /// Whether associations are to be kept ([`Output::Keep`](super::Output::Keep)).
     pub keep: bool,
 }
 

@@ -65,13 +65,13 @@ pub enum Output {
         failure: Failure,
     },
     /// Keep this over a restart: it replaces what was kept of this association before. When it has been written,
-    /// call [`Endpoint::kept`].
+    /// call [`Endpoint::kept`](super::Endpoint::kept).
     Keep {
         /// Which.
         association: u64,
-        /// For [`Endpoint::restore`]; secret.
+        /// For [`Endpoint::restore`](super::Endpoint::restore); secret.
         snapshot: zeroize::Zeroizing<Vec<u8>>,
-        /// For [`Endpoint::kept`].
+        /// For [`Endpoint::kept`](super::Endpoint::kept).
         bound: u64,
     },
     /// What was kept of this association is of no use any more.
@@ -79,14 +79,14 @@ pub enum Output {
         /// Which.
         association: u64,
     },
-    /// Nothing more to do; call [`Endpoint::handle_timeout`] at this time, if any.
+    /// Nothing more to do; call [`Endpoint::handle_timeout`](super::Endpoint::handle_timeout) at this time, if any.
     Timeout(Option<Instant>),
 }
 
 /// Application data.
 #[derive(Debug)]
 pub enum Received {
-    /// In the datagram that was given to [`Endpoint::handle_datagram`] last, where it was decrypted in place.
+    /// In the datagram that was given to [`Endpoint::handle_datagram`](super::Endpoint::handle_datagram) last, where it was decrypted in place.
     Within(Range<usize>),
     /// From an earlier datagram, which came before the handshake was over.
     Earlier(Vec<u8>),
