@@ -1,6 +1,6 @@
 //! The OMA enabler test specification, LightweightM2M-1.0, 1.1 and 1.2.
 
-use super::{Row, Section, State, but, later, not_offered, shown};
+use super::{Row, Section, State, but, not_offered, shown};
 
 pub(super) const SECTION: Section = Section {
     title: "OMA test cases",

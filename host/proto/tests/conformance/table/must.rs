@@ -1,6 +1,6 @@
 //! Obligations of a server that no OMA test case exercises.
 
-use super::{Row, Section, State, but, later, shown};
+use super::{Row, Section, State, but, shown};
 
 pub(super) const SECTION: Section = Section {
     title: "Obligations that no test case exercises",
