@@ -7,7 +7,7 @@
 use foreign_types::ForeignTypeRef;
 use libc::{c_int, c_uint};
 use openssl::error::ErrorStack;
-use openssl::ssl::{SslContextBuilder, SslRef};
+use openssl::ssl::{SslContextBuilder, SslRef, SslSessionRef};
 use openssl::x509::X509StoreContextRef;
 use openssl_sys::{SSL, SSL_CIPHER, SSL_CTX};
 
@@ -32,6 +32,7 @@ mod c {
         pub(super) fn SSL_get_pending_cipher(ssl: *const SSL) -> *const SSL_CIPHER;
         pub(super) fn SSL_CIPHER_get_protocol_id(cipher: *const SSL_CIPHER) -> u16;
         pub(super) fn SSL_CIPHER_standard_name(cipher: *const SSL_CIPHER) -> *const libc::c_char;
+        pub(super) fn SSL_SESSION_get_max_fragment_length(session: *const openssl_sys::SSL_SESSION) -> u8;
         pub(super) fn i2d_PUBKEY(key: *const EVP_PKEY, out: *mut *mut c_uchar) -> c_int;
     }
 
@@ -103,6 +104,15 @@ pub(crate) fn pending_suite_name(ssl: &SslRef) -> Option<&'static str> {
         }
         let name = c::SSL_CIPHER_standard_name(cipher);
         if name.is_null() { None } else { std::ffi::CStr::from_ptr(name).to_str().ok() }
+    }
+}
+
+/// Bytes that a record may hold, if the client has asked for a limit (RFC 6066 section 4).
+pub(crate) fn max_fragment(session: &SslSessionRef) -> Option<u16> {
+    // SAFETY: the session is live, and a number is read from it.
+    match unsafe { c::SSL_SESSION_get_max_fragment_length(session.as_ptr()) } {
+        code @ 1..=4 => Some(256 << code),
+        _ => None,
     }
 }
 

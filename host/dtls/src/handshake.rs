@@ -234,6 +234,7 @@ impl Handshake {
             suite: ffi::pending_suite_name(ssl).unwrap_or_default(),
             resumed,
             connection_id: Negotiation::of(ssl).is_some_and(|of| of.peer_cid.is_some()),
+            max_fragment: ssl.session().and_then(ffi::max_fragment),
         };
         // OpenSSL cannot number a flight anew (`flight`), and so a resumption whose last flight is lost would never end.
         let is_ours = self.layer.is_some();

@@ -12,6 +12,7 @@ use rustc_hash::FxHashMap;
 use zeroize::Zeroizing;
 
 use crate::credential::Principal;
+use crate::ffi;
 
 /// A session that may be resumed.
 #[derive(Clone)]
@@ -41,6 +42,11 @@ impl Session {
 
     pub(crate) fn der(&self) -> &[u8] {
         &self.der
+    }
+
+    /// Bytes that a record may hold, if the client has asked for a limit.
+    pub(crate) fn max_fragment(&self) -> Option<u16> {
+        ffi::max_fragment(&*SslSession::from_der(&self.der).ok()?)
     }
 }
 

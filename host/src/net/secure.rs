@@ -56,8 +56,8 @@ pub type Restored = FxHashMap<Remote, u8>;
 /// What the LwM2M server has to know.
 #[derive(Debug)]
 pub(crate) enum Happened {
-    /// A client has proved that it is this endpoint.
-    Associated(Peer, Arc<str>),
+    /// A client has proved that it is this endpoint. With the bytes that a message may have, if it wants a limit.
+    Associated(Peer, Arc<str>, Option<u16>),
     /// Application data came, in the clear.
     Received(Peer, Received),
     /// An association has ended. With the endpoint, if that may not connect any more.
@@ -141,7 +141,8 @@ impl Secure {
                         None => log_established(association, from.address, &principal, &summary),
                     }
                     let peer = self.place.peer(from, association);
-                    return Some(Happened::Associated(peer, Arc::clone(&principal.endpoint)));
+                    let endpoint = Arc::clone(&principal.endpoint);
+                    return Some(Happened::Associated(peer, endpoint, summary.max_fragment));
                 }
                 Output::Received { association, from, payload } => {
                     return Some(Happened::Received(self.place.peer(from, association), payload));

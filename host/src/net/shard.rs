@@ -256,7 +256,12 @@ impl<U: Uplink> Driver<U> {
                 return;
             };
             match happened {
-                Happened::Associated(peer, endpoint) => self.server.associate(now, peer, endpoint),
+                Happened::Associated(peer, endpoint, limit) => {
+                    self.server.associate(now, peer, endpoint);
+                    if let Some(limit) = limit {
+                        self.server.limit(peer.association, limit.into());
+                    }
+                }
                 Happened::Received(peer, Received::Within(range)) => {
                     self.take_in_opened(now, peer, datagram.get(range).unwrap_or_default());
                 }

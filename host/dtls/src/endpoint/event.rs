@@ -101,6 +101,9 @@ pub struct Summary {
     pub resumed: bool,
     /// Whether the client sends connection IDs.
     pub connection_id: bool,
+    /// Bytes that a record may hold at most, if the client has asked for it (RFC 6066 section 4). Whoever sends must
+    /// see to it: CoAP in smaller blocks.
+    pub max_fragment: Option<u16>,
 }
 
 /// Why an association is no more.

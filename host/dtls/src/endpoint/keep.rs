@@ -57,7 +57,12 @@ impl Endpoint {
         }
         let Snapshot { remote, principal, session, layer } = restored;
         let bound = layer.sequence();
-        let summary = Summary { suite: "kept", resumed: true, connection_id: layer.receive_cid().is_some() };
+        let summary = Summary {
+            suite: "kept",
+            resumed: true,
+            connection_id: layer.receive_cid().is_some(),
+            max_fragment: session.as_ref().and_then(|session| session.max_fragment()),
+        };
         let mut association = Association::new(remote, Arc::clone(&principal), Records::Own(layer));
         association.session = session;
         association.heard = second(now);

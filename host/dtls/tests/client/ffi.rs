@@ -21,6 +21,7 @@ unsafe extern "C" {
         types: *const u8,
         count: usize,
     ) -> c_int;
+    pub(crate) fn SSL_CTX_set_tlsext_max_fragment_length(context: *mut SSL_CTX, mode: u8) -> c_int;
     pub(crate) fn SSL_get0_peer_rpk(ssl: *const SSL) -> *mut EVP_PKEY;
 }
 

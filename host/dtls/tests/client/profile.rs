@@ -43,6 +43,8 @@ pub(crate) struct Profile {
     pub(crate) session: Option<SslSession>,
     /// Off for clients that forge a Finished message: the master secret must not depend on what came before.
     pub(crate) extended_master_secret: bool,
+    /// The code of the largest record that it takes (RFC 6066 section 4): 1 is 512 bytes, 4 is 4,096, 0 is no limit.
+    pub(crate) max_fragment: u8,
     context: OnceLock<SslContext>,
 }
 
@@ -60,6 +62,7 @@ impl Profile {
             mtu: 1232,
             session: None,
             extended_master_secret: true,
+            max_fragment: 0,
             context: OnceLock::new(),
         }
     }
@@ -78,6 +81,10 @@ impl Profile {
 
     pub(crate) fn with_mtu(self, mtu: u32) -> Self {
         Self { mtu, ..self }
+    }
+
+    pub(crate) fn with_max_fragment(self, max_fragment: u8) -> Self {
+        Self { max_fragment, context: OnceLock::new(), ..self }
     }
 
     pub(crate) fn with_session(self, session: SslSession) -> Self {
@@ -106,6 +113,11 @@ impl Profile {
         builder.set_cipher_list(self.suites).unwrap();
         builder.set_options(SslOptions::NO_QUERY_MTU);
         builder.set_groups_list("P-256").unwrap();
+        #[allow(unsafe_code)]
+        // SAFETY: the context is live; it takes a number.
+        let is_set =
+            unsafe { ffi::SSL_CTX_set_tlsext_max_fragment_length(builder.as_ptr(), self.max_fragment) };
+        assert_eq!(is_set, 1);
         if !self.extended_master_secret {
             builder.set_options(SslOptions::from_bits_retain(NO_EXTENDED_MASTER_SECRET));
         }

@@ -43,6 +43,24 @@ fn a_client_whose_first_records_have_the_version_of_mbed_tls() {
     assert_eq!(network.established().len(), 1);
 }
 
+/// Also when it resumes, and after a restart: the gateway must know it before it sends anything.
+#[test]
+fn a_client_with_room_for_small_records_only() {
+    for (code, bytes) in [(0, None), (1, Some(512)), (2, Some(1024)), (4, Some(4096))] {
+        let mut network = Network::with(Config { keep: true, ..Config::default() }, credentials());
+        let profile = psk().with_max_fragment(code);
+        let client = network.connect(&profile);
+        let session = network.clients[client].session();
+        network.connect(&profile.with_session(session));
+        let told = |network: &Network| {
+            network.established().iter().map(|(_, _, summary)| summary.max_fragment).collect::<Vec<_>>()
+        };
+        assert_eq!(told(&network), [bytes; 2]);
+        network.restart(credentials());
+        assert_eq!(told(&network), [bytes; 2]);
+    }
+}
+
 #[test]
 fn over_ipv6() {
     let mut network = Network::with(Config { keep: true, ..Config::default() }, credentials());
