@@ -9,11 +9,17 @@ use libc::{c_int, c_uint};
 use openssl::error::ErrorStack;
 use openssl::ssl::{SslContextBuilder, SslRef, SslSessionRef};
 use openssl::x509::X509StoreContextRef;
-use openssl_sys::{SSL, SSL_CIPHER, SSL_CTX};
+#[cfg(ossl320)]
+use openssl_sys::SSL_CTX;
+use openssl_sys::{SSL, SSL_CIPHER};
 
 mod c {
-    use super::{SSL, SSL_CIPHER, SSL_CTX, c_int, c_uint};
+    #[cfg(ossl320)]
+    use super::SSL_CTX;
+    use super::{SSL, SSL_CIPHER, c_int, c_uint};
+    #[cfg(ossl320)]
     use libc::c_uchar;
+    #[cfg(ossl320)]
     use openssl_sys::EVP_PKEY;
 
     #[repr(C)]
@@ -33,7 +39,6 @@ mod c {
         pub(super) fn SSL_CIPHER_get_protocol_id(cipher: *const SSL_CIPHER) -> u16;
         pub(super) fn SSL_CIPHER_standard_name(cipher: *const SSL_CIPHER) -> *const libc::c_char;
         pub(super) fn SSL_SESSION_get_max_fragment_length(session: *const openssl_sys::SSL_SESSION) -> u8;
-        pub(super) fn i2d_PUBKEY(key: *const EVP_PKEY, out: *mut *mut c_uchar) -> c_int;
     }
 
     #[cfg(ossl320)]
@@ -48,6 +53,7 @@ mod c {
             types: *const c_uchar,
             length: libc::size_t,
         ) -> c_int;
+        pub(super) fn i2d_PUBKEY(key: *const EVP_PKEY, out: *mut *mut c_uchar) -> c_int;
         pub(super) fn SSL_get0_peer_rpk(ssl: *const SSL) -> *mut EVP_PKEY;
         pub(super) fn X509_STORE_CTX_get0_rpk(context: *const openssl_sys::X509_STORE_CTX) -> *mut EVP_PKEY;
     }
@@ -199,6 +205,3 @@ unsafe fn subject_public_key_info(key: *const openssl_sys::EVP_PKEY) -> Option<V
 pub(crate) fn drain_errors() {
     drop(ErrorStack::get());
 }
-
-#[allow(dead_code, reason = "names the type in signatures of both builds")]
-type Context = SSL_CTX;

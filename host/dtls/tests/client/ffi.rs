@@ -2,7 +2,9 @@
 #![allow(unsafe_code)]
 
 use libc::{c_int, c_uint};
-use openssl_sys::{EVP_PKEY, SSL, SSL_CIPHER, SSL_CTX};
+#[cfg(ossl320)]
+use openssl_sys::EVP_PKEY;
+use openssl_sys::{SSL, SSL_CIPHER, SSL_CTX};
 
 unsafe extern "C" {
     pub(crate) fn DTLS_set_timer_cb(
@@ -11,17 +13,20 @@ unsafe extern "C" {
     );
     pub(crate) fn SSL_get_pending_cipher(ssl: *const SSL) -> *const SSL_CIPHER;
     pub(crate) fn SSL_CIPHER_get_protocol_id(cipher: *const SSL_CIPHER) -> u16;
+    #[cfg(ossl320)]
     pub(crate) fn SSL_CTX_set1_client_cert_type(
         context: *mut SSL_CTX,
         types: *const u8,
         count: usize,
     ) -> c_int;
+    #[cfg(ossl320)]
     pub(crate) fn SSL_CTX_set1_server_cert_type(
         context: *mut SSL_CTX,
         types: *const u8,
         count: usize,
     ) -> c_int;
     pub(crate) fn SSL_CTX_set_tlsext_max_fragment_length(context: *mut SSL_CTX, mode: u8) -> c_int;
+    #[cfg(ossl320)]
     pub(crate) fn SSL_get0_peer_rpk(ssl: *const SSL) -> *mut EVP_PKEY;
 }
 

@@ -122,6 +122,13 @@ impl Client {
     }
 
     /// DER of the server's raw public key, if it showed one.
+    #[cfg(not(ossl320))]
+    pub(crate) fn peer_raw_public_key(&self) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// DER of the server's raw public key, if it showed one.
+    #[cfg(ossl320)]
     #[allow(unsafe_code)]
     pub(crate) fn peer_raw_public_key(&self) -> Option<Vec<u8>> {
         // SAFETY: the key is the connection's; the reference is one more.

@@ -177,6 +177,7 @@ fn the_endpoint_may_be_named_by_the_alternative_name() {
 }
 
 #[test]
+#[cfg_attr(not(ossl320), ignore = "needs raw public keys, which OpenSSL has from 3.2 on")]
 fn raw_public_keys_that_are_not_good() {
     for key in [crate::network::identity::p256(), p384(), rsa(1024), rsa(2048)] {
         let suite = if key.ec_key().is_ok() { "ECDHE-ECDSA-AES128-CCM8" } else { "ECDHE-ECDSA-AES128-CCM" };
@@ -186,6 +187,7 @@ fn raw_public_keys_that_are_not_good() {
 }
 
 #[test]
+#[cfg_attr(not(ossl320), ignore = "needs raw public keys, which OpenSSL has from 3.2 on")]
 fn a_client_with_certificate_and_raw_public_key() {
     let all = identities();
     // A certificate for the very key that is known as a raw public key, too.

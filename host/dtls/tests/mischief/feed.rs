@@ -4,6 +4,7 @@ use crate::association_feed_body::run;
 use crate::network::fault::Chance;
 
 #[test]
+#[cfg_attr(not(ossl320), ignore = "needs raw public keys, which OpenSSL has from 3.2 on")]
 fn the_corpus_and_mutations_of_it() {
     let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/association_feed");
     let mut seeds = 0;
@@ -25,6 +26,7 @@ fn the_corpus_and_mutations_of_it() {
 }
 
 #[test]
+#[cfg_attr(not(ossl320), ignore = "needs raw public keys, which OpenSSL has from 3.2 on")]
 fn datagrams_mutated_at_random() {
     for seed in 0..600 {
         let mut chance = Chance(seed);
@@ -36,6 +38,7 @@ fn datagrams_mutated_at_random() {
 
 /// Most of the exchange is left alone, so that it comes further.
 #[test]
+#[cfg_attr(not(ossl320), ignore = "needs raw public keys, which OpenSSL has from 3.2 on")]
 fn single_datagrams_mutated_at_random() {
     for seed in 0..600 {
         let mut chance = Chance(seed ^ 0xfeed);
