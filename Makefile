@@ -1,5 +1,5 @@
 # What the README's commands do. Every target installs what it needs (scripts/setup) and can be run alone.
-.PHONY: run build test test-workspace test-plugins interop bench fmt clippy doc fuzz fuzz-quick
+.PHONY: run build test test-workspace test-plugins interop bench bench-dtls fmt clippy doc fuzz fuzz-quick
 
 FUZZ_SECONDS ?= 600
 CARGO ?= cargo
@@ -34,6 +34,11 @@ interop: ## Real third-party clients and tools: those that scripts/setup interop
 bench: ## How long payloads take to be read and written, and how many allocations
 	scripts/setup run
 	$(CARGO) bench -p tidegate-proto
+	$(CARGO) bench -p tidegate-dtls --bench hello --bench record --bench handshake
+
+bench-dtls: ## Associations beside Californium's: handshakes, records, memory
+	scripts/setup interop
+	$(CARGO) bench --profile dev -p tidegate-dtls --bench beside
 
 fmt: ## Format everything
 	$(CARGO) fmt --all
