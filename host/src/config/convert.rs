@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use super::error::{ConfigError, Source};
 use super::raw::{self, At};
-use super::value::{address, addresses, beside, count, duration, flag, fuel, json, not_yet, path, size};
+use super::value::{
+    address, addresses, beside, count, duration, filters, flag, fuel, json, not_yet, path, size,
+};
 use super::{
     Broker, BrokerAddress, Coap, Config, Dtls, Embedded, Http, Limits, Models, Mqtt, MqttVersion, OnFault,
-    Plugins, Registration, Route, Store, Translator,
+    Origin, Plugins, Registration, Route, Store, Translator,
 };
 
 /// A file that has been read but not yet understood.
@@ -31,10 +33,13 @@ impl TryFrom<Draft<'_>> for Config {
         let listeners: Vec<SocketAddr> = coap.listen.iter().chain(&dtls.listen).copied().collect();
         let plugins = plugins(&source, &raw.plugins)?;
         let translators = translators(&source, &raw.translator, plugins.limits)?;
-        let routes = routes(&source, &raw.route, &listeners, &translators)?;
+        let routes = raw.route.iter().map(|typed| route(&source, typed, &listeners, &translators));
+        let routes = routes.collect::<Result<_, _>>()?;
         Ok(Self {
             mqtt: mqtt(&source, &raw.mqtt)?,
-            http: http(&source, &raw.http)?,
+            http: Http {
+                listen: addresses(&source, "http.listen", &raw.http.listen, Http::default().listen)?,
+            },
             store: store(&source, &raw.store),
             registration: registration(&source, &raw.registration)?,
             models: Models { directory: path(&source, &raw.models.directory, &Models::default().directory) },
@@ -43,6 +48,7 @@ impl TryFrom<Draft<'_>> for Config {
             plugins,
             translators,
             routes,
+            origin: Origin::default(),
         })
     }
 }
@@ -241,17 +247,6 @@ fn embedded(source: &Source<'_>, raw: &raw::Embedded) -> Result<Embedded, Config
     }
 }
 
-fn http(source: &Source<'_>, raw: &raw::Http) -> Result<Http, ConfigError> {
-    let default = Http::default();
-    let listen = addresses(source, "http.listen", &raw.listen, default.listen.clone())?;
-    match &raw.listen {
-        Some(typed) if !listen.is_empty() && listen != default.listen => {
-            Err(not_yet(source, &typed.span(), "http.listen", "the HTTP interface is", "remove the key"))
-        }
-        _ => Ok(Http { listen }),
-    }
-}
-
 fn store(source: &Source<'_>, raw: &raw::Store) -> Store {
     let default = Store::default();
     Store {
@@ -311,6 +306,8 @@ fn translators(
             name: name.clone(),
             artifact: typed.artifact.as_ref().map(|typed| beside(source, typed.as_ref())),
             on_fault: on_fault(source, &typed.on_fault)?,
+            hold: count(source, "translator.hold", &typed.hold, 1..=MOST_HELD, Translator::default().hold)?,
+            topics: filters(source, "translator.topics", &typed.topics)?,
             limits: Limits {
                 fuel: fuel(source, "translator.fuel", &typed.fuel, limits.fuel)?,
                 wall: duration(source, "translator.wall", &typed.wall, limits.wall)?,
@@ -326,27 +323,12 @@ fn on_fault(source: &Source<'_>, raw: &At<String>) -> Result<OnFault, ConfigErro
     match raw.as_ref().map(|typed| (typed.as_ref().as_str(), typed.span())) {
         None | Some(("raw", _)) => Ok(OnFault::Raw),
         Some(("drop", _)) => Ok(OnFault::Drop),
-        Some(("hold", place)) => {
-            Err(not_yet(source, &place, "translator.on-fault", "\"hold\" is", "write \"raw\" or \"drop\""))
-        }
+        Some(("hold", _)) => Ok(OnFault::Hold),
         Some((other, place)) => {
-            let message = format!("`{other}` is unknown; write \"raw\" or \"drop\"");
+            let message = format!("`{other}` is unknown; write \"raw\", \"drop\" or \"hold\"");
             Err(source.error(&place, "translator.on-fault", message))
         }
     }
-}
-
-fn routes(
-    source: &Source<'_>,
-    raw: &[raw::Route],
-    listeners: &[SocketAddr],
-    translators: &[Translator],
-) -> Result<Vec<Route>, ConfigError> {
-    if raw.is_empty() {
-        let first = translators.iter().take(1).map(|translator| translator.name.clone()).collect();
-        return Ok(vec![Route { translators: first, ..Route::default() }]);
-    }
-    raw.iter().map(|typed| route(source, typed, listeners, translators)).collect()
 }
 
 fn route(
@@ -392,5 +374,7 @@ fn route(
     })
 }
 
+/// They are kept in memory.
+const MOST_HELD: usize = 1_000_000;
 /// The largest remaining length is 256 MiB less one byte (MQTT 5, 1.5.5); headers come on top.
 const MQTT_MAX_PACKET: usize = 255 << 20;

@@ -7,6 +7,7 @@
 mod broker;
 mod convert;
 mod error;
+mod filter;
 mod raw;
 mod units;
 mod value;
@@ -18,6 +19,7 @@ use std::time::Duration;
 pub use broker::{BrokerAddress, BrokerAddressError};
 pub use error::ConfigError;
 pub(crate) use error::Source;
+pub use filter::check_filter;
 
 /// The whole configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,8 +42,10 @@ pub struct Config {
     pub plugins: Plugins,
     /// The slots, in the order of the file; at least one.
     pub translators: Vec<Translator>,
-    /// Which translators see which clients; the first match wins. At least one.
+    /// Which translators see which clients; the first match wins. Only those that were typed.
     pub routes: Vec<Route>,
+    /// Where all this comes from.
+    pub origin: Origin,
 }
 
 impl Config {
@@ -51,7 +55,8 @@ impl Config {
     /// When the file cannot be read, or the first thing in it that is wrong: with file, line and key.
     pub fn load(file: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(file).map_err(|error| ConfigError::unreadable(file, &error))?;
-        Self::parse(&text, file)
+        let config = Self::parse(&text, file)?;
+        Ok(Self { origin: Origin { file: Some(file.to_owned()), ..config.origin }, ..config })
     }
 
     /// Reads the text of a file; `file` serves for error texts and as the start of relative paths.
@@ -62,6 +67,14 @@ impl Config {
         let source = Source { file, text };
         let raw = toml::from_str::<raw::File>(text).map_err(|error| source.syntax(&error))?;
         Self::try_from(convert::Draft { raw, source })
+    }
+
+    /// The same with another plugin folder, whatever the file says and comes to say.
+    #[must_use]
+    pub fn with_plugins(mut self, directory: &Path) -> Self {
+        self.plugins.directory = directory.to_owned();
+        self.origin.plugins = Some(directory.to_owned());
+        self
     }
 
     /// The slot of that name.
@@ -82,9 +95,19 @@ impl Default for Config {
             models: Models::default(),
             plugins: Plugins::default(),
             translators: vec![Translator::default()],
-            routes: vec![Route::default()],
+            routes: Vec::new(),
+            origin: Origin::default(),
         }
     }
+}
+
+/// Where a configuration comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The file; none are the defaults.
+    pub file: Option<PathBuf>,
+    /// The plugin folder of the command line, which overrides the file's.
+    pub plugins: Option<PathBuf>,
 }
 
 /// `[coap]`
@@ -315,6 +338,10 @@ pub struct Translator {
     pub artifact: Option<PathBuf>,
     /// What becomes of an event that it fails on.
     pub on_fault: OnFault,
+    /// How many events at most are held on each shard, where `on_fault` is [`OnFault::Hold`].
+    pub hold: usize,
+    /// MQTT topic filters; what it publishes must match one of them. Empty is any topic.
+    pub topics: Vec<String>,
     /// What a call may use.
     pub limits: Limits,
     /// Passed to `configure`; always a JSON object.
@@ -327,6 +354,8 @@ impl Default for Translator {
             name: DEFAULT_TRANSLATOR.into(),
             artifact: None,
             on_fault: OnFault::Raw,
+            hold: 1_000,
+            topics: Vec::new(),
             limits: Limits::default(),
             settings: serde_json::Value::Object(serde_json::Map::new()),
         }
@@ -340,7 +369,7 @@ pub enum OnFault {
     Raw,
     /// Let it go.
     Drop,
-    /// Keep it until another generation of the translator is loaded.
+    /// Keep it until another generation of the translator is in use, which is called with it then.
     Hold,
 }
 

@@ -111,6 +111,9 @@ pub(super) struct Translator {
     pub(super) name: Spanned<String>,
     pub(super) artifact: At<String>,
     pub(super) on_fault: At<String>,
+    pub(super) hold: At<i64>,
+    #[serde(default)]
+    pub(super) topics: Vec<Spanned<String>>,
     pub(super) fuel: At<i64>,
     pub(super) wall: At<String>,
     pub(super) memory: At<String>,

@@ -90,7 +90,7 @@ fn errors_name_line_and_key_and_what_would_be_right() {
         ("[mqtt]\nkeep-alive = 30", 2, "mqtt.keep-alive", "expected a string"),
         ("[mqtt]\noutbox = 0", 2, "mqtt.outbox", "from 1 to"),
         ("[mqtt]\nmax-packet = \"1MB\"", 2, "mqtt.max-packet", "16MiB"),
-        ("[http]\nlisten = [\"0.0.0.0:80\"]", 2, "http.listen", "not available in this version yet"),
+        ("[http]\nlisten = [\"80\"]", 2, "http.listen", "not an address and port"),
         ("[store]\nassociations = \"yes\"", 2, "store.associations", "expected a boolean"),
         ("[registration]\nlifetime-min = \"30\"", 2, "registration.lifetime-min", "write it like \"250ms\""),
         (
@@ -109,6 +109,13 @@ fn errors_name_line_and_key_and_what_would_be_right() {
             "another translator `a`",
         ),
         ("[[translator]]\nname = \"a\"\non-fault = \"retry\"", 3, "translator.on-fault", "write \"raw\""),
+        ("[[translator]]\nname = \"a\"\nhold = 0", 3, "translator.hold", "from 1 to"),
+        (
+            "[[translator]]\nname = \"a\"\ntopics = [\"up/#\",\n\"a/#/b\"]",
+            4,
+            "translator.topics",
+            "whole last level",
+        ),
         ("[[route]]\ntranslators = [\"b\"]", 2, "route.translators", "no translator `b`; there is: emqx"),
         ("[[route]]\ntranslators = []", 2, "route.translators", "at least one"),
         ("[[route]]\nobjects = [70000]\ntranslators = [\"emqx\"]", 2, "route.objects", "0 to 65535"),
@@ -159,12 +166,16 @@ fn what_is_typed_arrives() {
         password-file = "secret"
         client-id = "g1"
         keep-alive = "10s"
+        [http]
+        listen = []
         [plugins]
         wall = "1s"
         [[translator]]
         name = "meter"
         artifact = "/opt/meter.wasm"
-        on-fault = "drop"
+        on-fault = "hold"
+        hold = 7
+        topics = ["up/#"]
         fuel = 7
         [translator.settings]
         since = 2024-01-02
@@ -197,11 +208,13 @@ fn what_is_typed_arrives() {
     assert_eq!((config.mqtt.version, config.mqtt.keep_alive), (MqttVersion::V4, Duration::from_secs(10)));
     assert_eq!(config.mqtt.username.as_deref(), Some("gateway"));
     assert_eq!(config.mqtt.password_file.as_deref(), Some(Path::new("/etc/tidegate/secret")));
+    assert_eq!(config.http, Http { listen: Vec::new() });
     assert_eq!(config.plugins.directory, Path::new("/etc/tidegate/plugins"));
     let translator = config.translator("meter").unwrap();
     assert_eq!(translator.artifact.as_deref(), Some(Path::new("/opt/meter.wasm")));
     assert_eq!(translator.limits, Limits { fuel: 7, wall: Duration::from_secs(1), ..Limits::default() });
-    assert_eq!(translator.on_fault, OnFault::Drop);
+    assert_eq!((translator.on_fault, translator.hold), (OnFault::Hold, 7));
+    assert_eq!(translator.topics, ["up/#"]);
     let settings = serde_json::json!({ "since": "2024-01-02", "nested": { "list": [1, 2.5, true, "x"] } });
     assert_eq!(translator.settings, settings);
     assert_eq!(config.routes[0].objects, [3303]);
@@ -210,7 +223,20 @@ fn what_is_typed_arrives() {
 }
 
 #[test]
-fn without_routes_all_clients_go_to_the_first_translator() {
+fn without_routes_there_are_none() {
     let config = parse("[[translator]]\nname = \"a\"\n[[translator]]\nname = \"b\"").unwrap();
-    assert_eq!(config.routes, [Route { translators: vec!["a".into()], ..Route::default() }]);
+    assert_eq!(config.routes, []);
+}
+
+#[test]
+fn the_plugin_folder_of_the_command_line_overrides_the_one_of_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tidegate.toml");
+    std::fs::write(&file, "[plugins]\ndirectory = \"typed\"\n").unwrap();
+    let config = Config::load(&file).unwrap();
+    assert_eq!(config.plugins.directory, folder.path().join("typed"));
+    assert_eq!(config.origin, Origin { file: Some(file.clone()), plugins: None });
+    let config = config.with_plugins(Path::new("given"));
+    assert_eq!(config.plugins.directory, Path::new("given"));
+    assert_eq!(config.origin.plugins.as_deref(), Some(Path::new("given")));
 }

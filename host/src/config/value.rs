@@ -12,6 +12,7 @@ use serde_json::Value;
 use toml::Spanned;
 
 use super::error::{ConfigError, Source};
+use super::filter::check_filter;
 use super::raw::{At, ListAt};
 use super::units;
 
@@ -39,6 +40,18 @@ pub(super) fn address(
         );
         source.error(&typed.span(), key, message)
     })
+}
+
+pub(super) fn filters(
+    source: &Source<'_>,
+    key: &str,
+    raw: &[Spanned<String>],
+) -> Result<Vec<String>, ConfigError> {
+    let filter = |typed: &Spanned<String>| match check_filter(typed.as_ref()) {
+        Ok(()) => Ok(typed.as_ref().clone()),
+        Err(message) => Err(source.error(&typed.span(), key, message)),
+    };
+    raw.iter().map(filter).collect()
 }
 
 pub(super) fn duration(

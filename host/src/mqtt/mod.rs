@@ -17,9 +17,10 @@ mod outbox;
 mod publication;
 mod session;
 
+pub use crate::config::check_filter;
 pub use embedded::{EmbeddedBroker, EmbeddedBrokerError};
 pub use outbox::{Drain, Lane, Outbox, Refusal, Refused};
-pub use publication::{InvalidPublication, Properties, Publication, QoS, check_filter};
+pub use publication::{InvalidPublication, Properties, Publication, QoS};
 pub use session::{
     Connection, Counts, Credentials, RefusedSubscription, Session, SessionOptions, Subscription, Unsent,
 };

@@ -101,27 +101,6 @@ pub enum InvalidPublication {
     Property,
 }
 
-/// Says what MQTT forbids about a topic filter, if anything (MQTT 5, 4.7.1).
-///
-/// # Errors
-/// What is wrong with it, as text.
-pub fn check_filter(filter: &str) -> Result<(), String> {
-    if filter.is_empty() || filter.len() > usize::from(u16::MAX) || filter.contains('\0') {
-        return Err("a topic filter has 1 to 65535 bytes and no NUL character".into());
-    }
-    let mut levels = filter.split('/').peekable();
-    while let Some(level) = levels.next() {
-        let last = levels.peek().is_none();
-        if level.contains('#') && (level != "#" || !last) {
-            return Err(format!("`#` must be the whole last level of `{filter}`"));
-        }
-        if level.contains('+') && level != "+" {
-            return Err(format!("`+` must be a whole level of `{filter}`"));
-        }
-    }
-    Ok(())
-}
-
 fn check_topic(topic: &str) -> Result<(), InvalidPublication> {
     match topic {
         "" => Err(InvalidPublication::EmptyTopic),
@@ -155,15 +134,5 @@ mod tests {
         reply.properties =
             Some(Box::new(Properties { correlation: Some(vec![0; 65_536]), ..Properties::default() }));
         assert_eq!(reply.check(), Err(InvalidPublication::Property));
-    }
-
-    #[test]
-    fn filters() {
-        for right in ["#", "dn/#", "dn/+/x", "+", "/", "a//b"] {
-            assert_eq!(check_filter(right), Ok(()), "{right}");
-        }
-        for wrong in ["", "dn#", "#/dn", "a+/b", "a\0"] {
-            assert!(check_filter(wrong).is_err(), "{wrong}");
-        }
     }
 }
