@@ -4,6 +4,8 @@ use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use toml::de::{DeTable, DeValue};
+
 /// One thing that is wrong with the configuration. It ends the start of the gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
@@ -56,6 +58,27 @@ impl Source<'_> {
         }
     }
 
+    /// Where a dotted key stands, in the table of that translator if there is one; else the table that it would be in.
+    pub(crate) fn place(&self, key: &str, translator: Option<&str>) -> Option<Range<usize>> {
+        let file = DeTable::parse(self.text).ok()?;
+        let (mut table, mut place) = (file.get_ref(), None);
+        for part in key.split('.') {
+            let Some((name, value)) = table.get_key_value(part) else { break };
+            place = Some(name.span());
+            let inner = match value.get_ref() {
+                DeValue::Array(tables) => tables.iter().find(|of| is_named(of.get_ref(), translator)),
+                _ => Some(value),
+            };
+            let Some(inner) = inner else { break };
+            let DeValue::Table(inner_table) = inner.get_ref() else { break };
+            if matches!(value.get_ref(), DeValue::Array(_)) {
+                place = Some(inner.span());
+            }
+            table = inner_table;
+        }
+        place
+    }
+
     /// An error of the TOML reader: no TOML, a wrong type, or a key that does not exist.
     pub(crate) fn syntax(&self, error: &toml::de::Error) -> ConfigError {
         let place = error.span().unwrap_or(0..0);
@@ -96,6 +119,10 @@ impl Source<'_> {
         let key = line.split_once('=').map(|(key, _)| key.trim()).unwrap_or_default();
         if key.starts_with(['[', '#', '"']) { String::new() } else { key.into() }
     }
+}
+
+fn is_named(table: &DeValue<'_>, name: Option<&str>) -> bool {
+    name.is_some() && table.get("name").and_then(|value| value.get_ref().as_str()) == name
 }
 
 fn join(section: &str, key: &str) -> String {

@@ -6,6 +6,7 @@
 
 mod broker;
 mod convert;
+mod difference;
 mod error;
 mod filter;
 mod raw;
@@ -14,6 +15,7 @@ mod value;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use broker::{BrokerAddress, BrokerAddressError};
@@ -56,7 +58,8 @@ impl Config {
     pub fn load(file: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(file).map_err(|error| ConfigError::unreadable(file, &error))?;
         let config = Self::parse(&text, file)?;
-        Ok(Self { origin: Origin { file: Some(file.to_owned()), ..config.origin }, ..config })
+        let origin = Origin { file: Some(file.to_owned()), text: text.into(), plugins: None };
+        Ok(Self { origin, ..config })
     }
 
     /// Reads the text of a file; `file` serves for error texts and as the start of relative paths.
@@ -75,6 +78,29 @@ impl Config {
         self.plugins.directory = directory.to_owned();
         self.origin.plugins = Some(directory.to_owned());
         self
+    }
+
+    /// Reads the file again, where this came from one. What the command line has overridden stays so.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn read_again(&self) -> Result<Self, ConfigError> {
+        let Some(file) = &self.origin.file else { return Ok(self.clone()) };
+        let config = Self::load(file)?;
+        Ok(match &self.origin.plugins {
+            Some(directory) => config.with_plugins(directory),
+            None => config,
+        })
+    }
+
+    /// An error about what the file says: at a dotted key, in a translator's table if one is named. Where the key is
+    /// not typed, the line is that of its table; without a file there is none.
+    pub fn error(&self, key: &str, translator: Option<&str>, message: impl Into<String>) -> ConfigError {
+        let file = self.origin.file.as_deref().unwrap_or(Path::new("tidegate.toml"));
+        let source = Source { file, text: &self.origin.text };
+        let place = source.place(key, translator);
+        let error = source.error(&place.clone().unwrap_or_default(), key, message);
+        ConfigError { line: place.map_or(0, |_| error.line), ..error }
     }
 
     /// The slot of that name.
@@ -106,6 +132,8 @@ impl Default for Config {
 pub struct Origin {
     /// The file; none are the defaults.
     pub file: Option<PathBuf>,
+    /// What it says.
+    pub text: Arc<str>,
     /// The plugin folder of the command line, which overrides the file's.
     pub plugins: Option<PathBuf>,
 }

@@ -235,8 +235,27 @@ fn the_plugin_folder_of_the_command_line_overrides_the_one_of_the_file() {
     std::fs::write(&file, "[plugins]\ndirectory = \"typed\"\n").unwrap();
     let config = Config::load(&file).unwrap();
     assert_eq!(config.plugins.directory, folder.path().join("typed"));
-    assert_eq!(config.origin, Origin { file: Some(file.clone()), plugins: None });
+    assert_eq!(config.origin.file.as_deref(), Some(file.as_path()));
     let config = config.with_plugins(Path::new("given"));
     assert_eq!(config.plugins.directory, Path::new("given"));
-    assert_eq!(config.origin.plugins.as_deref(), Some(Path::new("given")));
+    std::fs::write(&file, "[plugins]\ndirectory = \"other\"\nfuel = 7\n").unwrap();
+    let config = config.read_again().unwrap();
+    assert_eq!((config.plugins.directory.as_path(), config.plugins.limits.fuel), (Path::new("given"), 7));
+}
+
+#[test]
+fn an_error_found_later_has_a_line_as_well() {
+    let text = "[coap]\nshards = 1\n[[translator]]\nname = \"a\"\n[[translator]]\nname = \"b\"\n\
+                [translator.settings]\nx = 1\n[dtls]\nmtu = 1000\n";
+    let config = parse(text).unwrap();
+    let origin = Origin { text: text.into(), ..Origin::default() };
+    let config = Config { origin, ..config };
+    let line = |key, translator| config.error(key, translator, "wrong").line;
+    assert_eq!((line("coap.shards", None), line("dtls.mtu", None)), (2, 10));
+    assert_eq!(line("coap.listen", None), 1, "not typed: its table");
+    assert_eq!((line("translator", Some("a")), line("translator", Some("b"))), (3, 5));
+    assert_eq!(line("translator.settings.x", Some("b")), 8);
+    assert_eq!(line("mqtt.broker", None), 0, "nowhere");
+    let error = config.error("translator.settings.x", Some("b"), "wrong").to_string();
+    assert_eq!(error, "tidegate.toml:8: translator.settings.x: wrong");
 }
