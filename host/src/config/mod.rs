@@ -96,7 +96,7 @@ impl Config {
     /// An error about what the file says: at a dotted key, in a translator's table if one is named. Where the key is
     /// not typed, the line is that of its table; without a file there is none.
     pub fn error(&self, key: &str, translator: Option<&str>, message: impl Into<String>) -> ConfigError {
-        let file = self.origin.file.as_deref().unwrap_or(Path::new("tidegate.toml"));
+        let file = self.origin.file.as_deref().unwrap_or_else(|| Path::new("tidegate.toml"));
         let source = Source { file, text: &self.origin.text };
         let place = source.place(key, translator);
         let error = source.error(&place.clone().unwrap_or_default(), key, message);
