@@ -225,7 +225,8 @@ fn route(slots: Vec<Arc<Slot>>, config: &Config) -> anyhow::Result<Routing> {
         listener: route.listener.and_then(|address| listener_number(config, address)),
     };
     let routes = config.routes.iter().map(|route| (pattern(route), route.translators.clone()));
-    Routing::new(slots, routes).map_err(|name| {
+    let default = config.translators.first().map(|translator| translator.name.as_str());
+    Routing::new(slots, routes, [], default).map_err(|name| {
         anyhow::anyhow!("a [[route]] names the translator {name:?}, but there is no such [[translator]]")
     })
 }

@@ -62,7 +62,7 @@ impl Downlink {
     }
 
     async fn handle(&mut self, message: &Publication) {
-        for slot in 0..self.callers.len() {
+        for slot in 0..self.shared.routing.serving().len() {
             let active = self.shared.routing.slots()[slot].active();
             if !active.subscriptions().filters.iter().any(|of| message::matches(&of.filter, &message.topic)) {
                 continue;

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 pub use downlink::Downlink;
 pub use fault::Faults;
-pub use route::{Pattern, Routing};
+pub use route::{Claim, Pattern, Routing};
 use tidegate_proto::lwm2m::model::Models;
 pub use uplink::UplinkBridge;
 

@@ -54,7 +54,7 @@ impl UplinkBridge {
                 }
             }
             Concerned::Routes(registration) => {
-                for slot in routing.slots_for(registration).to_vec() {
+                for slot in routing.slots_for(registration) {
                     self.call(slot, event, &mut outcome);
                 }
             }

@@ -168,6 +168,12 @@ fn summary(config: &Config, models: &Reading) -> String {
     for route in &config.routes {
         lines.push(format!("route        {} -> {}", route.endpoints, route.translators.join(", ")));
     }
+    if let Some(first) = config.translators.first() {
+        lines.push(format!(
+            "route        * -> {}, unless a translator in the plugin folder claims it",
+            first.name
+        ));
+    }
     lines.push(format!(
         "models       built in, and {} (files: {}, definitions: {})",
         config.models.directory.display(),
