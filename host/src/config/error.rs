@@ -129,7 +129,7 @@ fn join(section: &str, key: &str) -> String {
     if section.is_empty() { key.into() } else { format!("{section}.{key}") }
 }
 
-fn unknown_key(unknown: &str, known: &[&str]) -> String {
+pub(crate) fn unknown_key(unknown: &str, known: &[&str]) -> String {
     let nearest = known.iter().map(|name| (distance(unknown, name), name)).min();
     match nearest {
         Some((distance, name)) if distance <= 1 + unknown.len() / 3 => {

@@ -20,8 +20,9 @@ use std::time::Duration;
 
 pub use broker::{BrokerAddress, BrokerAddressError};
 pub use error::ConfigError;
-pub(crate) use error::Source;
+pub(crate) use error::{Source, unknown_key};
 pub use filter::check_filter;
+pub(crate) use value::json;
 
 /// The whole configuration.
 #[derive(Clone, Debug, PartialEq)]

@@ -132,7 +132,7 @@ pub(super) fn not_yet(
 }
 
 /// Settings as JSON. What JSON has not, dates and non-finite numbers, becomes text.
-pub(super) fn json(value: toml::Value) -> Value {
+pub(crate) fn json(value: toml::Value) -> Value {
     match value {
         toml::Value::String(text) => text.into(),
         toml::Value::Integer(number) => number.into(),

@@ -1,51 +1,68 @@
 //! One `.wasm` before it is compiled, and what can be said about it from outside.
+//!
+//! Read by `deployment` and `devkit`; a [`super::Generation`] is made of it.
 
 use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
+use wasmparser::{Encoding, Parser, Payload};
+use wit_component::ComponentEncoder;
 
 use super::generation::{Rejection, Step};
+use super::manifest::Manifest;
 
-/// The bytes of one translator.
+/// The bytes of one translator: a component, and what it says about itself.
 #[derive(Clone)]
 pub struct Artifact {
-    bytes: Vec<u8>,
+    component: Vec<u8>,
     digest: [u8; 32],
     origin: Origin,
+    manifest: Option<Manifest>,
 }
 
 impl Artifact {
-    /// Reads a file.
+    /// Reads a file: a component, or a core module that has the types of a component in it.
     ///
     /// # Errors
-    /// [`Step::Read`]: it cannot be read.
+    /// [`Step::Read`]: it cannot be read. [`Step::Identified`]: as [`Self::new`].
     pub fn read(path: &Path) -> Result<Self, Rejection> {
         let bytes = std::fs::read(path).map_err(|error| Rejection {
             step: Step::Read,
             reason: format!("{}: {error}", path.display()),
         })?;
-        Ok(Self::new(bytes, Origin::File(path.to_owned())))
+        Self::new(bytes, Origin::File(path.to_owned()))
     }
 
     /// The translator of this name inside the gateway.
     pub fn built_in(name: &str) -> Option<Self> {
         let (name, bytes) = BUILT_IN.iter().find(|(built_in, _)| *built_in == name)?;
-        Some(Self::new(bytes.to_vec(), Origin::BuiltIn(name)))
+        Some(Self::new(bytes.to_vec(), Origin::BuiltIn(name)).expect("the gateway's own artifacts are whole"))
     }
 
-    /// Bytes from anywhere.
-    pub fn new(bytes: Vec<u8>, origin: Origin) -> Self {
+    /// The names of the translators inside the gateway.
+    pub fn built_in_names() -> impl Iterator<Item = &'static str> {
+        BUILT_IN.iter().map(|(name, _)| *name)
+    }
+
+    /// Bytes from anywhere. Every section is looked at, nothing is compiled.
+    ///
+    /// # Errors
+    /// [`Step::Identified`]: they are no component and cannot be made one, or the manifest in it is wrong.
+    pub fn new(bytes: Vec<u8>, origin: Origin) -> Result<Self, Rejection> {
         let digest = Sha256::digest(&bytes).into();
-        Self { bytes, digest, origin }
+        let mut sections = Sections::read(&bytes)?;
+        let manifest = sections.manifest(&origin)?;
+        let component = if sections.is_core { encode(&bytes)? } else { bytes };
+        Ok(Self { component, digest, origin, manifest })
     }
 
-    /// Its bytes.
+    /// The component's bytes; those of the file, unless that held a core module.
     pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+        &self.component
     }
 
-    /// SHA-256 of the bytes, in hexadecimal digits.
+    /// SHA-256 of the bytes as they were read, in hexadecimal digits.
     pub fn digest(&self) -> String {
         self.digest.iter().fold(String::with_capacity(64), |mut text, byte| {
             // Writing to a `String` cannot fail.
@@ -59,20 +76,9 @@ impl Artifact {
         &self.origin
     }
 
-    /// Whether the first bytes are those of a component (component model, binary format: preamble).
-    pub(super) fn identify(&self) -> Result<(), Rejection> {
-        let reason = match self.bytes.get(..8) {
-            Some(&[b'\0', b'a', b's', b'm', 0x0d, 0, 1, 0]) => return Ok(()),
-            Some(&[b'\0', b'a', b's', b'm', 1, 0, 0, 0]) => CORE_MODULE.to_owned(),
-            Some(&[b'\0', b'a', b's', b'm', a, b, c, d]) => {
-                format!(
-                    "a component in a format that this gateway does not know ({a:02x} {b:02x} {c:02x} {d:02x})"
-                )
-            }
-            Some(_) => "not WebAssembly: it does not begin with \\0asm".to_owned(),
-            None => format!("not WebAssembly: only {} bytes", self.bytes.len()),
-        };
-        Err(Rejection { step: Step::Identified, reason })
+    /// What it says about itself; none if nobody has embedded a manifest.
+    pub fn manifest(&self) -> Option<&Manifest> {
+        self.manifest.as_ref()
     }
 }
 
@@ -81,7 +87,7 @@ impl fmt::Debug for Artifact {
         f.debug_struct("Artifact")
             .field("origin", &self.origin)
             .field("digest", &self.digest())
-            .field("size", &self.bytes.len())
+            .field("size", &self.component.len())
             .finish()
     }
 }
@@ -107,7 +113,104 @@ impl fmt::Display for Origin {
     }
 }
 
+/// What is in a file, by its outermost sections.
+#[derive(Default)]
+struct Sections {
+    is_core: bool,
+    manifest: Option<Vec<u8>>,
+}
+
+impl Sections {
+    /// Looks at every section, also those of the modules inside.
+    fn read(bytes: &[u8]) -> Result<Self, Rejection> {
+        let mut sections = Self::default();
+        let mut depth = 0_usize;
+        check_preamble(bytes)?;
+        for payload in Parser::new(0).parse_all(bytes) {
+            let payload =
+                payload.map_err(|error| identified(format!("not a whole and valid component: {error}")))?;
+            match payload {
+                Payload::Version { encoding, .. } => {
+                    if depth == 0 {
+                        sections.is_core = encoding == Encoding::Module;
+                    }
+                    depth += 1;
+                }
+                Payload::End(_) => depth -= 1,
+                Payload::CustomSection(section) if depth == 1 => {
+                    sections.take(section.name(), section.data())?
+                }
+                _ => {}
+            }
+        }
+        Ok(sections)
+    }
+
+    fn take(&mut self, name: &str, data: &[u8]) -> Result<(), Rejection> {
+        let place = match name {
+            MANIFEST_SECTION => &mut self.manifest,
+            _ => return Ok(()),
+        };
+        if data.len() > SECTION {
+            let reason =
+                format!("its section {name} has {} bytes, at most {SECTION} are allowed", data.len());
+            return Err(identified(reason));
+        }
+        match place.replace(data.to_vec()) {
+            None => Ok(()),
+            Some(_) => {
+                Err(identified(format!("it has two sections {name}: `tidegate plugin embed` leaves one")))
+            }
+        }
+    }
+
+    fn manifest(&mut self, origin: &Origin) -> Result<Option<Manifest>, Rejection> {
+        let Some(bytes) = self.manifest.take() else { return Ok(None) };
+        let text =
+            String::from_utf8(bytes).map_err(|_| identified("its manifest is not UTF-8".to_owned()))?;
+        let manifest = Manifest::parse(&text, &format!("{origin}, manifest"))
+            .map_err(|error| identified(format!("its manifest is wrong: {error}")))?;
+        Ok(Some(manifest))
+    }
+}
+
+/// Whether the first bytes are those of WebAssembly in a format that is known here (component model, binary format:
+/// preamble).
+fn check_preamble(bytes: &[u8]) -> Result<(), Rejection> {
+    let reason = match bytes.get(..8) {
+        Some(&[b'\0', b'a', b's', b'm', 0x0d, 0, 1, 0] | &[b'\0', b'a', b's', b'm', 1, 0, 0, 0]) => {
+            return Ok(());
+        }
+        Some(&[b'\0', b'a', b's', b'm', a, b, c, d]) => {
+            format!(
+                "a component in a format that this gateway does not know ({a:02x} {b:02x} {c:02x} {d:02x})"
+            )
+        }
+        Some(_) => "not WebAssembly: it does not begin with \\0asm".to_owned(),
+        None => format!("not WebAssembly: only {} bytes", bytes.len()),
+    };
+    Err(identified(reason))
+}
+
+/// A core module as the component that the types in it describe.
+fn encode(module: &[u8]) -> Result<Vec<u8>, Rejection> {
+    let is_typed = |payload| matches!(payload, Ok(Payload::CustomSection(section)) if section.name().starts_with("component-type"));
+    if !Parser::new(0).parse_all(module).any(is_typed) {
+        return Err(identified(CORE_MODULE.to_owned()));
+    }
+    let encoded = ComponentEncoder::default().module(module).and_then(|mut encoder| encoder.encode());
+    encoded.map_err(|error| identified(format!("a core module that cannot be made a component: {error:#}")))
+}
+
+fn identified(reason: String) -> Rejection {
+    Rejection { step: Step::Identified, reason }
+}
+
+/// The custom section with the text of `translator.toml`.
+pub(crate) const MANIFEST_SECTION: &str = "tidegate-manifest";
+/// Bytes of a section that is read.
+pub(crate) const SECTION: usize = 64 << 10;
 /// Name and bytes of the translators inside the gateway. Built by `scripts/plugins-build`; CI builds them again and compares.
 const BUILT_IN: &[(&str, &[u8])] = &[("emqx", include_bytes!("../../../plugins/artifacts/emqx.wasm"))];
-const CORE_MODULE: &str =
-    "a core module, not a component: build it for wasm32-unknown-unknown with the linker wasm-component-ld";
+const CORE_MODULE: &str = "a core module, not a component, and without the types to make it one: build it with \
+                           `tidegate plugin build`, or for wasm32-unknown-unknown with the linker wasm-component-ld";

@@ -9,6 +9,7 @@ use wasmtime::component::{Component, HasSelf, Linker};
 
 use super::bindings::{self, TranslatorPre, contract::setup};
 use super::instance::{Instance, State};
+use super::manifest::Manifest;
 use super::{Artifact, Engine, Fault, Limits, Origin};
 
 /// A translator that has passed every step and can be offered to a [`super::Slot`].
@@ -16,6 +17,7 @@ pub struct Generation {
     pre: TranslatorPre<State>,
     limits: Limits,
     settings: String,
+    manifest: Option<Manifest>,
     subscriptions: setup::Subscriptions,
     number: u64,
     digest: String,
@@ -34,7 +36,7 @@ impl Generation {
         settings: &serde_json::Value,
         limits: &Limits,
     ) -> Result<Self, Rejection> {
-        artifact.identify()?;
+        let settings = complete(artifact.manifest(), settings)?;
         let component = Component::new(engine.inner(), artifact.bytes()).map_err(|error| {
             let reason = format!("not a whole and valid component: {error:#}");
             Rejection { step: Step::Compiled, reason }
@@ -45,11 +47,11 @@ impl Generation {
             reason: format!("it does not fit the contract: {error:#}"),
         };
         let pre = link(engine, &component).map_err(linked)?;
-        let settings = settings.to_string();
         let mut generation = Self {
             pre,
             limits: limits.clone(),
-            settings,
+            settings: settings.to_string(),
+            manifest: artifact.manifest().cloned(),
             subscriptions: setup::Subscriptions {
                 filters: Vec::new(),
                 parameters: Vec::new(),
@@ -84,6 +86,11 @@ impl Generation {
     /// Where the artifact came from.
     pub fn origin(&self) -> &Origin {
         &self.origin
+    }
+
+    /// What the translator says about itself.
+    pub fn manifest(&self) -> Option<&Manifest> {
+        self.manifest.as_ref()
     }
 
     /// The settings, as `configure` gets them.
@@ -133,6 +140,10 @@ pub enum Step {
     Linked,
     /// It accepts its settings.
     Configured,
+    /// The cases inside it come out as they should.
+    Tried,
+    /// It serves, and does not fail at once.
+    Reverted,
 }
 
 impl fmt::Display for Step {
@@ -143,8 +154,31 @@ impl fmt::Display for Step {
             Self::Compiled => "compiled",
             Self::Linked => "linked",
             Self::Configured => "configured",
+            Self::Tried => "tried",
+            Self::Reverted => "reverted",
         })
     }
+}
+
+/// The settings as the translator wants them, by the schema of its manifest.
+fn complete(
+    manifest: Option<&Manifest>,
+    settings: &serde_json::Value,
+) -> Result<serde_json::Value, Rejection> {
+    let Some(manifest) = manifest else { return Ok(settings.clone()) };
+    if !is_spoken(&manifest.contract) || later(&manifest.contract) {
+        let reason = format!(
+            "its manifest asks for version {} of the translator contract, this gateway speaks {CONTRACT}",
+            manifest.contract
+        );
+        return Err(Rejection { step: Step::Identified, reason });
+    }
+    let Some(schema) = &manifest.settings else { return Ok(settings.clone()) };
+    schema.complete(settings).map_err(|problems| {
+        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        let reason = format!("settings refused: {}", problems.join("; "));
+        Rejection { step: Step::Configured, reason }
+    })
 }
 
 /// Exports all of the contract's interfaces in a version that is spoken here, and imports nothing else.
@@ -181,6 +215,12 @@ fn check_contract(engine: &Engine, component: &ComponentType) -> Result<(), Reje
 
 fn is_spoken(version: &str) -> bool {
     version.split('.').next() == CONTRACT.split('.').next()
+}
+
+/// Whether a version `major.minor` has more than this gateway's.
+fn later(version: &str) -> bool {
+    let minor = |version: &str| version.split('.').nth(1).and_then(|minor| minor.parse::<u16>().ok());
+    minor(version) > minor(CONTRACT)
 }
 
 fn likely_cause(import: &str) -> &'static str {

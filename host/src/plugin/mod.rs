@@ -15,6 +15,7 @@ mod fault;
 mod generation;
 mod instance;
 mod limits;
+mod manifest;
 mod slot;
 
 pub use artifact::{Artifact, Origin};
@@ -24,6 +25,7 @@ pub use fault::{Fault, LimitKind, Outcome};
 pub use generation::{Generation, Rejection, Step};
 pub use instance::Caller;
 pub use limits::Limits;
+pub use manifest::{Claims, Kind, Manifest, ManifestError, Problem, Schema, Setting};
 pub use slot::Slot;
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ const CONTRACT_2: &[u8] = include_bytes!("../../tests/fixtures/contract-2.wasm")
 const WASI: &[u8] = include_bytes!("../../tests/fixtures/wasi.wasm");
 
 fn prove_with(engine: &Engine, bytes: &[u8], mode: &str, limits: &Limits) -> Result<Generation, Rejection> {
-    let artifact = Artifact::new(bytes.to_vec(), Origin::Memory("test".to_owned()));
+    let artifact = Artifact::new(bytes.to_vec(), Origin::Memory("test".to_owned()))?;
     Generation::prove(engine, &artifact, &json!({ "mode": mode }), limits)
 }
 
