@@ -160,7 +160,7 @@ mod tests {
         let limits = Limits::default();
         let engine = Engine::new(&limits).unwrap();
         let bytes = include_bytes!("../../tests/fixtures/hostile.wasm").to_vec();
-        let artifact = Artifact::new(bytes, Origin::Memory(name.to_owned()));
+        let artifact = Artifact::new(bytes, Origin::Memory(name.to_owned())).unwrap();
         let settings = serde_json::json!({ "mode": "g" });
         let generation = Generation::prove(&engine, &artifact, &settings, &limits).unwrap();
         Arc::new(Slot::new(name, OnFault::Raw, generation))
