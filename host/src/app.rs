@@ -287,7 +287,7 @@ fn share(routing: Routing, models: Models) -> Shared {
     Shared {
         directory: Arc::new(directory),
         models: Arc::new(ArcSwap::from_pointee(models)),
-        routing: Arc::new(routing),
+        routing: Arc::new(ArcSwap::from_pointee(routing)),
         faults: Arc::new(Faults::new()),
         clock: Clock::start(),
     }

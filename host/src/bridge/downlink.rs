@@ -6,25 +6,25 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use tidegate_proto::lwm2m::server::Event;
 use tokio::sync::mpsc;
 
+use super::callers::Callers;
 use super::{Shared, address, lower, message};
 use crate::mqtt::{Lane, Publication};
 use crate::net::{Clock, Command, ShardHandle};
+use crate::plugin::Fault;
 use crate::plugin::contract::types::{Action, Request};
-use crate::plugin::{Caller, Fault};
 
 /// The downlink thread's state.
 #[derive(Debug)]
 pub struct Downlink {
     shared: Shared,
-    /// For each slot, in the order of the routing: for messages, and for the failures of its requests.
-    callers: Vec<Caller>,
+    /// For messages, and for the failures of requests.
+    callers: Callers,
     lane: Lane,
     shards: Vec<ShardHandle>,
     /// Replies that wait for room. Waiting here instead would hold up the session that has to make the room.
@@ -34,7 +34,7 @@ pub struct Downlink {
 impl Downlink {
     /// Its lane of the outbox, and all shards by number.
     pub fn new(shared: Shared, lane: Lane, shards: Vec<ShardHandle>) -> Self {
-        let callers = shared.routing.slots().iter().map(|slot| Caller::new(Arc::clone(slot))).collect();
+        let callers = Callers::new(&shared.routing);
         Self { shared, callers, lane, shards, backlog: VecDeque::new() }
     }
 
@@ -62,12 +62,13 @@ impl Downlink {
     }
 
     async fn handle(&mut self, message: &Publication) {
-        for slot in 0..self.shared.routing.serving().len() {
-            let active = self.shared.routing.slots()[slot].active();
+        self.callers.follow();
+        for slot in 0..self.callers.routing().serving().len() {
+            let active = self.callers.slot(slot).active();
             if !active.subscriptions().filters.iter().any(|of| message::matches(&of.filter, &message.topic)) {
                 continue;
             }
-            let caller = &mut self.callers[slot];
+            let caller = self.callers.caller(slot);
             match message::with_lowered(message, |message| caller.downlink(message)) {
                 Ok(actions) => {
                     for request in self.act(actions) {
@@ -93,7 +94,7 @@ impl Downlink {
     }
 
     async fn ask(&mut self, slot: usize, request: Request) {
-        let name = self.shared.routing.slots()[slot].name().to_owned();
+        let name = self.callers.slot(slot).name().to_owned();
         match address::resolve(&self.shared, &name, None, request) {
             Ok((shard, request)) => {
                 let Some(handle) = self.shards.get(usize::from(shard)) else { return };
@@ -107,11 +108,11 @@ impl Downlink {
     }
 
     fn tell_failed(&mut self, slot: usize, event: &Event) {
-        let caller = &mut self.callers[slot];
+        let caller = self.callers.caller(slot);
         let result = lower::with_event(event, &self.shared.models.load(), Clock::timestamp(), |event| {
             caller.uplink(event)
         });
-        let name = self.shared.routing.slots()[slot].name().to_owned();
+        let name = self.callers.slot(slot).name().to_owned();
         match result {
             Ok(actions) => {
                 // A translator that answers a failure with another request is not followed.
@@ -129,7 +130,7 @@ impl Downlink {
 
     /// The sender of a message that a translator failed on is told, if it said where; the device is told nothing.
     fn fail(&mut self, slot: usize, message: &Publication, fault: &Fault) {
-        let name = self.shared.routing.slots()[slot].name().to_owned();
+        let name = self.callers.slot(slot).name().to_owned();
         let told = self.shared.faults.tell(&name, "downlink", &message.topic, fault);
         let text =
             serde_json::json!({"translator": name, "outcome": fault.outcome(), "reason": fault.to_string()});

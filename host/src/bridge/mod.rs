@@ -6,6 +6,7 @@
 //! not do. `app` builds them.
 
 mod address;
+mod callers;
 pub mod downlink;
 mod fault;
 mod lift;
@@ -33,7 +34,7 @@ pub struct Shared {
     /// Object definitions, which are others when the operator's folder has changed.
     pub models: Arc<ArcSwap<Models>>,
     /// Which translators serve whom.
-    pub routing: Arc<Routing>,
+    pub routing: Arc<ArcSwap<Routing>>,
     /// Where translators' failures are told.
     pub faults: Arc<Faults>,
     /// Time.

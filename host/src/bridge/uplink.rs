@@ -6,27 +6,26 @@
 //! 4. its requests go to the shards of their clients.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use tidegate_proto::lwm2m::format;
 use tidegate_proto::lwm2m::registration::Registration;
 use tidegate_proto::lwm2m::server::{self, Event, Settlement};
 
+use super::callers::Callers;
 use super::{Shared, address, fault, lower, message, split_context};
 use crate::config::OnFault;
 use crate::mqtt::{Lane, Publication, Refusal, Refused};
 use crate::net::{Clock, Command, ShardHandle, Uplink};
+use crate::plugin::Fault;
 use crate::plugin::contract::events;
 use crate::plugin::contract::types::{Action, Request};
-use crate::plugin::{Caller, Fault};
 
 /// The bridge of one shard.
 #[derive(Debug)]
 pub struct UplinkBridge {
     shard: u8,
     shared: Shared,
-    /// One for each slot, in the order of the routing.
-    callers: Vec<Caller>,
+    callers: Callers,
     lane: Lane,
     shards: Vec<ShardHandle>,
     /// Publications of events that no device would repeat, waiting for room.
@@ -38,14 +37,15 @@ pub struct UplinkBridge {
 impl UplinkBridge {
     /// For a shard of this number. `shards` are all shards, by number.
     pub fn new(shard: u8, shared: Shared, lane: Lane, shards: Vec<ShardHandle>) -> Self {
-        let callers = shared.routing.slots().iter().map(|slot| Caller::new(Arc::clone(slot))).collect();
+        let callers = Callers::new(&shared.routing);
         Self { shard, shared, callers, lane, shards, backlog: VecDeque::new(), dropped: 0 }
     }
 
     /// Call the translators that an event concerns.
     fn translate(&mut self, event: &Event) -> Outcome {
+        self.callers.follow();
         let mut outcome = Outcome::default();
-        let routing = &self.shared.routing;
+        let routing = self.callers.routing();
         match concerned(event) {
             // The way of every notification: nothing is shared and nothing allocated to find its one translator.
             Concerned::Asker(context) => {
@@ -65,7 +65,7 @@ impl UplinkBridge {
 
     fn call(&mut self, slot: usize, event: &Event, outcome: &mut Outcome) {
         let received = Clock::timestamp();
-        let caller = &mut self.callers[slot];
+        let caller = self.callers.caller(slot);
         let result =
             lower::with_event(event, &self.shared.models.load(), received, |event| match senseless(event) {
                 Some(rejection) => Err(rejection),
@@ -87,7 +87,7 @@ impl UplinkBridge {
 
     /// A request of a translator: it becomes one for a shard, or comes back to the translator as failed.
     fn ask(&mut self, slot: usize, here: Option<&str>, request: Request, outcome: &mut Outcome) {
-        let name = self.shared.routing.slots()[slot].name().to_owned();
+        let name = self.callers.slot(slot).name().to_owned();
         match address::resolve(&self.shared, &name, here.map(|endpoint| (endpoint, self.shard)), request) {
             Ok(request) => outcome.requests.push(request),
             // The answer to a failure may be published, but a translator that asks again and again is not followed.
@@ -103,7 +103,7 @@ impl UplinkBridge {
     }
 
     fn fail(&self, slot: usize, event: &Event, fault: &Fault, outcome: &mut Outcome) {
-        let slot = &self.shared.routing.slots()[slot];
+        let slot = self.callers.slot(slot);
         outcome.publications.extend(self.shared.faults.tell(slot.name(), "uplink", endpoint(event), fault));
         if slot.on_fault() == OnFault::Raw {
             outcome.publications.extend(fault::raw(event, &self.shared.models.load()));
