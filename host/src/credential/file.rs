@@ -125,10 +125,9 @@ fn without_values(mut error: ConfigError) -> ConfigError {
     {
         error.message = format!("must be {expected}");
     }
-    let (section, name) = error.key.rsplit_once('.').unwrap_or(("", &error.key));
-    if !NAMES.contains(&name) && !is_harmless(name) {
-        error.key = section.to_owned();
-    }
+    // Each part: in a file that is no TOML, what is taken for the name of a table may be anything.
+    let is_name = |part: &&str| NAMES.contains(part) || is_harmless(part);
+    error.key = error.key.split('.').take_while(is_name).collect::<Vec<_>>().join(".");
     error
 }
 

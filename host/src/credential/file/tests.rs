@@ -335,6 +335,8 @@ fn a_key_in_the_wrong_place_is_not_shown() {
         format!("[[psk]]\nidentity = \"a\"\nkey.{SECRET} = 1"),
         format!("[x509]\ntrusted = \"{SECRET}\""),
         format!("[[psk]]\nidentity = \"a\"\nkey = \"\"\"{SECRET}"),
+        // A bracket before the name of the key, and a point in the key: a part of it was shown as the name of a table.
+        format!("[[psk]]\nidentity = \n[key = '{}.{}'\n", &SECRET[..10], &SECRET[10..]),
     ] {
         let error = Scene::new().read(&text).unwrap_err();
         assert!(!shows(&error.to_string()), "{error}\n{text}");
