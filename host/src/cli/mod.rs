@@ -3,6 +3,7 @@
 //! `main` calls `main` here and hands in the two functions of `app`, so that this file knows nothing of what they do.
 
 mod credentials;
+mod plugin;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -52,6 +53,7 @@ where
         }
         Command::Check(file) => check(&file.load()?),
         Command::Credentials(options) => credentials::run(&options),
+        Command::Plugin(options) => plugin::run(&options),
         Command::Demo(options) => runtime()?.block_on(demo(options)),
     }
 }
@@ -78,6 +80,8 @@ enum Command {
     Check(ConfigFile),
     /// Say who may connect over DTLS, and by which key
     Credentials(credentials::Credentials),
+    /// Check translators before they serve
+    Plugin(plugin::Plugin),
     /// Show the gateway at work with a simulated device and the embedded broker
     Demo(DemoOptions),
 }

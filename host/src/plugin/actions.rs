@@ -30,7 +30,7 @@ pub(super) fn check(actions: &[Action], limits: &Limits) -> Result<(), Fault> {
 }
 
 /// A topic name (MQTT 5.0, 4.7.3): not empty, no NUL, at most 65,535 bytes, and (4.7.1) without wildcards.
-fn check_topic(what: &str, topic: &str) -> Result<(), Fault> {
+pub(super) fn check_topic(what: &str, topic: &str) -> Result<(), Fault> {
     if topic.is_empty() {
         return Err(invalid(format!("an empty {what}")));
     }
@@ -86,6 +86,6 @@ fn shorten(topic: &str) -> String {
     topic.chars().take(100).collect()
 }
 
-fn invalid(reason: String) -> Fault {
+pub(super) fn invalid(reason: String) -> Fault {
     Fault::InvalidOutput(reason)
 }

@@ -98,6 +98,11 @@ impl Generation {
         &self.settings
     }
 
+    /// Other settings, as `configure` would get them.
+    pub(super) fn settings_with(&self, settings: &serde_json::Value) -> Result<String, Rejection> {
+        Ok(complete(self.manifest(), settings)?.to_string())
+    }
+
     pub(super) fn limits(&self) -> &Limits {
         &self.limits
     }
@@ -249,5 +254,5 @@ fn reason(fault: Fault) -> String {
     }
 }
 
-const PACKAGE: &str = "tidegate:translator/";
+pub(super) const PACKAGE: &str = "tidegate:translator/";
 const CONTRACT: &str = "1.0.0";

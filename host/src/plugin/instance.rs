@@ -136,10 +136,7 @@ impl Instance {
         generation: &Generation,
         name: &Arc<str>,
     ) -> Result<(Self, setup::Subscriptions), Fault> {
-        let limits = generation.limits();
-        let mut store = Store::new(generation.pre().engine(), State::new(name, limits));
-        store.limiter(|state| &mut state.memory);
-        arm(&mut store, limits)?;
+        let mut store = store(generation, name)?;
         let translator = generation.pre().instantiate(&mut store).map_err(|error| classify(&error))?;
         let configured =
             translator.tidegate_translator_setup().call_configure(&mut store, generation.settings());
@@ -176,11 +173,29 @@ pub(super) struct State {
     memory: Memory,
     translator: Arc<str>,
     lines: u32,
+    /// Where lines go instead of the log.
+    record: Option<Vec<String>>,
 }
 
 impl State {
     fn new(translator: &Arc<str>, limits: &Limits) -> Self {
-        Self { memory: Memory { used: 0, cap: limits.memory }, translator: Arc::clone(translator), lines: 0 }
+        let memory = Memory { used: 0, cap: limits.memory };
+        Self { memory, translator: Arc::clone(translator), lines: 0, record: None }
+    }
+
+    /// From now on lines are kept here instead of logged.
+    pub(super) fn record(&mut self) {
+        self.record = Some(Vec::new());
+    }
+
+    /// The lines since the last time.
+    pub(super) fn recorded(&mut self) -> Vec<String> {
+        self.record.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Bytes of all memories; they never shrink.
+    pub(super) fn memory_used(&self) -> usize {
+        self.memory.used
     }
 }
 
@@ -201,6 +216,10 @@ impl bindings::log::Host for State {
             return;
         }
         let line = cut(&text);
+        if let Some(record) = &mut self.record {
+            record.push(format!("{level:?} {line}"));
+            return;
+        }
         let translator = &*self.translator;
         match level {
             Level::Trace => tracing::trace!(translator, "{line}"),
@@ -236,8 +255,17 @@ impl ResourceLimiter for Memory {
 
 type Called = wasmtime::Result<Result<Vec<Action>, types::Fault>>;
 
+/// A store for one instance, armed for its first call.
+pub(super) fn store(generation: &Generation, name: &Arc<str>) -> Result<Store<State>, Fault> {
+    let limits = generation.limits();
+    let mut store = Store::new(generation.pre().engine(), State::new(name, limits));
+    store.limiter(|state| &mut state.memory);
+    arm(&mut store, limits)?;
+    Ok(store)
+}
+
 /// Gives the next call its fuel, its time and its log lines.
-fn arm(store: &mut Store<State>, limits: &Limits) -> Result<(), Fault> {
+pub(super) fn arm(store: &mut Store<State>, limits: &Limits) -> Result<(), Fault> {
     store.set_fuel(limits.fuel).map_err(|error| classify(&error))?;
     store.set_epoch_deadline(ticks(limits.wall));
     // What wasmtime copies out of the guest, so that a small guest cannot ask for a huge copy.
@@ -265,7 +293,7 @@ fn event_size(event: &events::Event<'_>) -> usize {
 
 /// wasmtime's error as a fault. What is neither a limit nor a trap comes from reading the result: pointers out of bounds,
 /// text that is not UTF-8, an unknown variant, more than may be copied.
-fn classify(error: &wasmtime::Error) -> Fault {
+pub(super) fn classify(error: &wasmtime::Error) -> Fault {
     if let Some(limit) = error.downcast_ref::<LimitKind>() {
         return Fault::Limit(*limit);
     }

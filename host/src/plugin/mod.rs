@@ -14,9 +14,11 @@ mod engine;
 mod fault;
 mod generation;
 mod instance;
+mod json;
 mod limits;
 mod manifest;
 mod slot;
+mod trial;
 
 pub use artifact::{Artifact, Origin};
 pub use bindings::contract;
@@ -27,6 +29,7 @@ pub use instance::Caller;
 pub use limits::Limits;
 pub use manifest::{Claims, Kind, Manifest, ManifestError, Problem, Schema, Setting};
 pub use slot::Slot;
+pub use trial::{Input, Trial, Tried};
 
 #[cfg(test)]
 mod tests;
