@@ -37,10 +37,10 @@ impl Generation {
         limits: &Limits,
     ) -> Result<Self, Rejection> {
         let settings = complete(artifact.manifest(), settings)?;
-        let component = Component::new(engine.inner(), artifact.bytes()).map_err(|error| {
-            let reason = format!("not a whole and valid component: {error:#}");
-            Rejection { step: Step::Compiled, reason }
-        })?;
+        let (component, settings) = match artifact.script() {
+            Some(script) => (engine.javascript()?, script.settings(artifact.manifest(), settings)),
+            None => (compile(engine, artifact)?, settings),
+        };
         check_contract(engine, &component.component_type())?;
         let linked = |error| Rejection {
             step: Step::Linked,
@@ -158,6 +158,13 @@ impl fmt::Display for Step {
             Self::Reverted => "reverted",
         })
     }
+}
+
+fn compile(engine: &Engine, artifact: &Artifact) -> Result<Component, Rejection> {
+    Component::new(engine.inner(), artifact.bytes()).map_err(|error| {
+        let reason = format!("not a whole and valid component: {error:#}");
+        Rejection { step: Step::Compiled, reason }
+    })
 }
 
 /// The settings as the translator wants them, by the schema of its manifest.

@@ -136,7 +136,8 @@ impl Instance {
         generation: &Generation,
         name: &Arc<str>,
     ) -> Result<(Self, setup::Subscriptions), Fault> {
-        let limits = generation.limits();
+        // A script is part of its settings.
+        let limits = &generation.limits().for_input(generation.settings().len());
         let mut store = Store::new(generation.pre().engine(), State::new(name, limits));
         store.limiter(|state| &mut state.memory);
         arm(&mut store, limits)?;

@@ -16,6 +16,7 @@ mod generation;
 mod instance;
 mod limits;
 mod manifest;
+mod script;
 mod slot;
 
 pub use artifact::{Artifact, Origin};
