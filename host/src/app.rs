@@ -7,6 +7,7 @@
 mod security;
 
 use std::net::{SocketAddr, UdpSocket};
+use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -24,7 +25,7 @@ use crate::model::{self, Folder, Readers, Reading, Watch};
 use crate::mqtt::{self, EmbeddedBroker, Outbox, QoS, Session, SessionOptions, Subscription};
 use crate::net::{self, Clock, Directory, Shard, ShardHandle};
 use crate::plugin::contract::types;
-use crate::plugin::{Artifact, Engine, Generation, Limits, Slot};
+use crate::plugin::{Artifact, Engine, Generation, Limits, Rejection, Slot, Step};
 use security::Security;
 
 /// A running gateway.
@@ -202,10 +203,7 @@ fn prove(engine: &Engine, config: &Config) -> anyhow::Result<Vec<Arc<Slot>>> {
     for translator in &config.translators {
         let artifact = match &translator.artifact {
             Some(path) => Artifact::read(path),
-            None => match Artifact::built_in(&translator.name) {
-                Some(artifact) => Ok(artifact),
-                None => Artifact::read(&config.plugins.directory.join(format!("{}.wasm", translator.name))),
-            },
+            None => find(&config.plugins.directory, &translator.name),
         };
         let refused = || format!("translator {:?}", translator.name);
         let artifact = artifact.with_context(refused)?;
@@ -216,6 +214,21 @@ fn prove(engine: &Engine, config: &Config) -> anyhow::Result<Vec<Arc<Slot>>> {
         slots.push(Arc::new(Slot::new(&translator.name, translator.on_fault, generation)));
     }
     Ok(slots)
+}
+
+/// What serves a slot that names no artifact: the component or script of its name in the folder, else what is in the box.
+fn find(directory: &Path, name: &str) -> Result<Artifact, Rejection> {
+    let component = directory.join(format!("{name}.wasm"));
+    let script = component.with_extension("js");
+    match (component.exists(), script.exists(), Artifact::built_in(name)) {
+        (true, true, _) => Err(Rejection {
+            step: Step::Read,
+            reason: format!("{} and {} are both there: remove one", component.display(), script.display()),
+        }),
+        (false, true, _) => Artifact::read(&script),
+        (false, false, Some(built_in)) => Ok(built_in),
+        _ => Artifact::read(&component),
+    }
 }
 
 fn route(slots: Vec<Arc<Slot>>, config: &Config) -> anyhow::Result<Routing> {

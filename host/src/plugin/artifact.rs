@@ -11,6 +11,7 @@ use wit_component::ComponentEncoder;
 
 use super::generation::{Rejection, Step};
 use super::manifest::Manifest;
+use super::script::Script;
 
 /// The bytes of one translator: a component, and what it says about itself.
 #[derive(Clone)]
@@ -19,14 +20,21 @@ pub struct Artifact {
     digest: [u8; 32],
     origin: Origin,
     manifest: Option<Manifest>,
+    script: Option<Script>,
 }
 
 impl Artifact {
-    /// Reads a file: a component, or a core module that has the types of a component in it.
+    /// Reads a file: a component, a core module that has the types of a component in it, or a script (`.js`, with the
+    /// `.toml` of the same name if there is one).
     ///
     /// # Errors
     /// [`Step::Read`]: it cannot be read. [`Step::Identified`]: as [`Self::new`].
     pub fn read(path: &Path) -> Result<Self, Rejection> {
+        if path.extension().is_some_and(|extension| extension == "js") {
+            let (script, manifest, digest) = Script::read(path)?;
+            let (component, origin) = (Vec::new(), Origin::File(path.to_owned()));
+            return Ok(Self { component, digest, origin, manifest: Some(manifest), script: Some(script) });
+        }
         let bytes = std::fs::read(path).map_err(|error| Rejection {
             step: Step::Read,
             reason: format!("{}: {error}", path.display()),
@@ -54,10 +62,15 @@ impl Artifact {
         let mut sections = Sections::read(&bytes)?;
         let manifest = sections.manifest(&origin)?;
         let component = if sections.is_core { encode(&bytes)? } else { bytes };
-        Ok(Self { component, digest, origin, manifest })
+        Ok(Self { component, digest, origin, manifest, script: None })
     }
 
-    /// The component's bytes; those of the file, unless that held a core module.
+    /// The script, if it is one.
+    pub(super) fn script(&self) -> Option<&Script> {
+        self.script.as_ref()
+    }
+
+    /// The component's bytes; those of the file, unless that held a core module. None of a script.
     pub fn bytes(&self) -> &[u8] {
         &self.component
     }

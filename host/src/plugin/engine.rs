@@ -1,20 +1,24 @@
 //! The WebAssembly engine: one for all translators, its settings fixed here and nowhere else.
 
 use std::fmt;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use wasmtime::Config;
+use wasmtime::component::Component;
 
-use super::Limits;
+use super::{Limits, Rejection, Step, script};
 
 /// Compiles translators, and counts the time of their calls. The clock stops when it is dropped, so it must outlive
 /// every call; a generation does not keep it alive.
 pub struct Engine {
     inner: wasmtime::Engine,
     generations: AtomicU64,
+    /// What scripts run in; compiled when there is the first one, which takes seconds.
+    javascript: OnceLock<Result<Component, String>>,
     /// Dropped to stop the ticker.
     stop: Option<Sender<()>>,
     ticker: Option<JoinHandle<()>>,
@@ -35,7 +39,22 @@ impl Engine {
             }
         };
         let ticker = thread::Builder::new().name("translator-clock".to_owned()).spawn(tick)?;
-        Ok(Self { inner, generations: AtomicU64::new(0), stop: Some(stop), ticker: Some(ticker) })
+        Ok(Self {
+            inner,
+            generations: AtomicU64::new(0),
+            javascript: OnceLock::new(),
+            stop: Some(stop),
+            ticker: Some(ticker),
+        })
+    }
+
+    /// The component that scripts run in, shared by all of them.
+    pub(super) fn javascript(&self) -> Result<Component, Rejection> {
+        let compile = || Component::new(&self.inner, script::ENGINE).map_err(|error| format!("{error:#}"));
+        self.javascript.get_or_init(compile).clone().map_err(|error| Rejection {
+            step: Step::Compiled,
+            reason: format!("the engine for scripts does not compile: {error}"),
+        })
     }
 
     pub(super) fn inner(&self) -> &wasmtime::Engine {
@@ -75,12 +94,9 @@ fn settings(limits: &Limits) -> Config {
     config.consume_fuel(true).epoch_interruption(true);
     // The same input gives the same bytes on every machine.
     config.cranelift_nan_canonicalization(true).relaxed_simd_deterministic(true);
-    // What no translator's compiler emits is refused rather than carried.
-    config
-        .wasm_memory64(false)
-        .wasm_multi_memory(false)
-        .wasm_wide_arithmetic(false)
-        .wasm_custom_page_sizes(false);
+    // What no translator's compiler emits is refused rather than carried. Several memories are not: a component of
+    // components has adapters that reach into two, and without them wasmtime panics when it compiles these.
+    config.wasm_memory64(false).wasm_wide_arithmetic(false).wasm_custom_page_sizes(false);
     // The default sets 4 GiB of address space aside for each instance, which fails under `ulimit -v`.
     // Instances live for long, so allocating them on demand is quick enough, and no pool can run dry.
     config.memory_reservation(limits.memory as u64).memory_reservation_for_growth(0).memory_guard_size(GUARD);

@@ -10,6 +10,7 @@ use wasmtime::component::{Component, HasSelf, Linker};
 use super::bindings::{self, TranslatorPre, contract::setup};
 use super::instance::{Instance, State};
 use super::manifest::Manifest;
+use super::script::Script;
 use super::{Artifact, Engine, Fault, Limits, Origin};
 
 /// A translator that has passed every step and can be offered to a [`super::Slot`].
@@ -18,6 +19,7 @@ pub struct Generation {
     limits: Limits,
     settings: String,
     manifest: Option<Manifest>,
+    script: Option<Script>,
     subscriptions: setup::Subscriptions,
     number: u64,
     digest: String,
@@ -37,10 +39,10 @@ impl Generation {
         limits: &Limits,
     ) -> Result<Self, Rejection> {
         let settings = complete(artifact.manifest(), settings)?;
-        let component = Component::new(engine.inner(), artifact.bytes()).map_err(|error| {
-            let reason = format!("not a whole and valid component: {error:#}");
-            Rejection { step: Step::Compiled, reason }
-        })?;
+        let (component, settings) = match artifact.script() {
+            Some(script) => (engine.javascript()?, script.settings(artifact.manifest(), settings)),
+            None => (compile(engine, artifact)?, settings),
+        };
         check_contract(engine, &component.component_type())?;
         let linked = |error| Rejection {
             step: Step::Linked,
@@ -52,6 +54,7 @@ impl Generation {
             limits: limits.clone(),
             settings: settings.to_string(),
             manifest: artifact.manifest().cloned(),
+            script: artifact.script().cloned(),
             subscriptions: setup::Subscriptions {
                 filters: Vec::new(),
                 parameters: Vec::new(),
@@ -100,7 +103,11 @@ impl Generation {
 
     /// Other settings, as `configure` would get them.
     pub(super) fn settings_with(&self, settings: &serde_json::Value) -> Result<String, Rejection> {
-        Ok(complete(self.manifest(), settings)?.to_string())
+        let settings = complete(self.manifest(), settings)?;
+        Ok(match &self.script {
+            Some(script) => script.settings(self.manifest(), settings).to_string(),
+            None => settings.to_string(),
+        })
     }
 
     pub(super) fn limits(&self) -> &Limits {
@@ -163,6 +170,13 @@ impl fmt::Display for Step {
             Self::Reverted => "reverted",
         })
     }
+}
+
+fn compile(engine: &Engine, artifact: &Artifact) -> Result<Component, Rejection> {
+    Component::new(engine.inner(), artifact.bytes()).map_err(|error| {
+        let reason = format!("not a whole and valid component: {error:#}");
+        Rejection { step: Step::Compiled, reason }
+    })
 }
 
 /// The settings as the translator wants them, by the schema of its manifest.

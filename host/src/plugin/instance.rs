@@ -257,7 +257,8 @@ type Called = wasmtime::Result<Result<Vec<Action>, types::Fault>>;
 
 /// A store for one instance, armed for its first call.
 pub(super) fn store(generation: &Generation, name: &Arc<str>) -> Result<Store<State>, Fault> {
-    let limits = generation.limits();
+    // A script is part of its settings.
+    let limits = &generation.limits().for_input(generation.settings().len());
     let mut store = Store::new(generation.pre().engine(), State::new(name, limits));
     store.limiter(|state| &mut state.memory);
     arm(&mut store, limits)?;

@@ -30,6 +30,8 @@ pub struct Manifest {
     pub claims: Option<Claims>,
     /// Which settings it takes; without it, they are handed over as they are.
     pub settings: Option<Schema>,
+    /// `[codec]`, for a script with functions in the shape of LoRaWAN codecs; checked by the engine.
+    pub codec: Option<Value>,
 }
 
 /// Which clients a translator serves: those that fit one of `endpoints` and, if there are any, have one of `objects`.
@@ -82,8 +84,23 @@ impl Manifest {
             description: file.description,
             claims: file.claims.map(|claims| read_claims(&source, claims)).transpose()?,
             settings: file.settings.map(|settings| Schema::read(&source, settings)).transpose()?,
+            codec: codec(&source, file.codec, stem.is_some())?,
         })
     }
+}
+
+fn codec(
+    source: &Source<'_>,
+    typed: Option<Spanned<Codec>>,
+    is_script: bool,
+) -> Result<Option<Value>, ManifestError> {
+    let Some(typed) = typed else { return Ok(None) };
+    if !is_script {
+        return Err(source.error(&typed.span(), "codec", "is for scripts; a component has its own settings"));
+    }
+    let span = typed.span();
+    let json = serde_json::to_value(typed.into_inner());
+    json.map(Some).map_err(|error| source.error(&span, "codec", error.to_string()))
 }
 
 /// The settings that a translator takes.
@@ -282,6 +299,34 @@ struct File {
     description: String,
     claims: Option<TypedClaims>,
     settings: Option<BTreeMap<String, Spanned<TypedSetting>>>,
+    codec: Option<Spanned<Codec>>,
+}
+
+/// `[codec]`
+#[derive(Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Codec {
+    /// The resource whose bytes go into `decodeUplink`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resource: Option<String>,
+    /// The topic of what it says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uplink: Option<String>,
+    /// The topic of messages for `encodeDownlink`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    downlink: Option<String>,
+    /// The resource that its bytes are written to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    write: Option<String>,
+    /// What is observed at each registration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    observe: Option<Vec<String>>,
+    /// The port that the functions are told.
+    #[serde(alias = "f-port", skip_serializing_if = "Option::is_none")]
+    f_port: Option<u8>,
+    /// Of what is published and subscribed to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    qos: Option<u8>,
 }
 
 #[derive(Deserialize)]

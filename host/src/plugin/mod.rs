@@ -17,6 +17,7 @@ mod instance;
 mod json;
 mod limits;
 mod manifest;
+mod script;
 mod slot;
 mod trial;
 
