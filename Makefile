@@ -25,6 +25,7 @@ test-plugins:
 	$(CARGO) test --manifest-path guest-sdk/Cargo.toml
 	$(CARGO) test --manifest-path plugins/Cargo.toml
 	scripts/plugins-build --check
+	scripts/engine-build --check
 
 interop: ## Real third-party clients and tools: those that scripts/setup interop names
 	scripts/setup interop

@@ -443,7 +443,8 @@ function codec(functions, options, variables) {
       if (event.type === 'registered') return observed.map((path) => ({ observe: path }));
       if (!functions.decodeUplink || event.payload === undefined || !(event.code ?? '2.05').startsWith('2.')) return [];
       if (resource !== undefined) {
-        return event.samples.filter((sample) => sample.path === resource && sample.value instanceof Uint8Array).map((sample) => decode(event, sample.path, sample.value));
+        const isWanted = ({ path, value }) => value instanceof Uint8Array && (path === resource || path.startsWith(`${resource}/`));
+        return event.samples.filter(isWanted).map((sample) => decode(event, sample.path, sample.value));
       }
       return event.payload.length === 0 ? [] : [decode(event, event.path ?? '/', event.payload)];
     },

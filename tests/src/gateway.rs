@@ -47,6 +47,8 @@ pub struct Setup {
     pub coap: Json,
     /// `[translator.settings]`.
     pub settings: Json,
+    /// All of `[[translator]]`; null: `emqx` alone, with `settings`.
+    pub translators: Json,
     /// `[registration]`.
     pub registration: Json,
     /// Further keys of `[dtls]`.
@@ -72,6 +74,7 @@ impl Setup {
             shards: 0,
             coap: json!({}),
             settings: json!({ "compatibility": compatibility }),
+            translators: Json::Null,
             registration: json!({}),
             dtls: json!({}),
             credentials: Json::Null,
@@ -94,6 +97,10 @@ impl Setup {
         if !self.credentials.is_null() {
             dtls_table["listen"] = json!([format!("127.0.0.1:{dtls}")]);
         }
+        let translators = match &self.translators {
+            Json::Null => json!([{ "name": "emqx", "settings": self.settings }]),
+            translators => translators.clone(),
+        };
         let configuration = json!({
             "coap": coap_table,
             "dtls": dtls_table,
@@ -104,7 +111,7 @@ impl Setup {
             },
             "registration": self.registration,
             "store": self.store,
-            "translator": [{ "name": "emqx", "settings": self.settings }],
+            "translator": translators,
         });
         toml::to_string(&configuration).context("writing tidegate.toml")
     }

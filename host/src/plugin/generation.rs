@@ -40,7 +40,7 @@ impl Generation {
     ) -> Result<Self, Rejection> {
         let settings = complete(artifact.manifest(), settings)?;
         let (component, settings) = match artifact.script() {
-            Some(script) => (engine.javascript()?, script.settings(artifact.manifest(), settings)),
+            Some(script) => (engine.javascript()?, script.settings(artifact.manifest(), &settings)),
             None => (compile(engine, artifact)?, settings),
         };
         check_contract(engine, &component.component_type())?;
@@ -105,7 +105,7 @@ impl Generation {
     pub(super) fn settings_with(&self, settings: &serde_json::Value) -> Result<String, Rejection> {
         let settings = complete(self.manifest(), settings)?;
         Ok(match &self.script {
-            Some(script) => script.settings(self.manifest(), settings).to_string(),
+            Some(script) => script.settings(self.manifest(), &settings).to_string(),
             None => settings.to_string(),
         })
     }

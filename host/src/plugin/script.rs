@@ -49,7 +49,7 @@ impl Script {
     }
 
     /// What the engine's `configure` takes.
-    pub(super) fn settings(&self, manifest: Option<&Manifest>, settings: Value) -> Value {
+    pub(super) fn settings(&self, manifest: Option<&Manifest>, settings: &Value) -> Value {
         json!({
             "script": { "name": self.name, "source": self.source },
             "codec": manifest.and_then(|manifest| manifest.codec.clone()),
