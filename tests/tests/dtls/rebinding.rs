@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use serde_json::json;
 use tidegate_tests::stage::{KEY, SECURED, Stage, psk, setup};
-use tidegate_tests::{Device, Nat, Peer, Profile, Secure, code_text, request};
+use tidegate_tests::{Device, Message, Nat, PATIENCE, Peer, Profile, Secure, code_text, request};
 
 #[test]
 fn with_a_connection_id_an_association_goes_on_behind_a_nat_that_forgets() -> Result<()> {
@@ -41,8 +41,13 @@ fn without_a_connection_id_an_association_dies_and_its_client_begins_anew() -> R
     let mut after = Device::behind(Peer::over(&again), SECURED);
     after.register()?;
     ensure!(device.answers().count(|packet| packet.header.message_id == lost.header.message_id) == 0);
+    // What comes after the registration is of the observations that are asked for again.
+    let nothing_before = |messages: &[Message]| {
+        let registered = messages.iter().position(|message| message.topic.contains("register"));
+        registered.is_some_and(|at| messages[..at].iter().all(|message| !message.topic.contains("notify")))
+    };
+    ensure!(stage.application.inbox().wait_until(PATIENCE, nothing_before));
     ensure!(stage.application.of_type("register")?["ep"] == SECURED);
-    ensure!(stage.application.inbox().count(|message| message.topic.contains("notify")) == 0);
     stage.goes_well(&after, SECURED)?;
     ensure!(stage.handshakes(SECURED) == 2);
     Ok(())
