@@ -435,7 +435,7 @@ function codec(functions, options, variables) {
     if (errors?.length) throw new Malformed(`decodeUplink: ${errors.join('; ')}`);
     const payload = { endpoint: event.endpoint, path, received: new Date(event.received).toISOString(), data: fields };
     if (warnings?.length) payload.warnings = warnings;
-    return { topic: up.replace('${endpoint}', topicLevel(event.endpoint)), payload, qos: options.qos ?? 0 };
+    return { topic: up.replace('${endpoint}', () => topicLevel(event.endpoint)), payload, qos: options.qos ?? 0 };
   };
   return {
     subscriptions: functions.encodeDownlink ? [{ filter: down.replace('${endpoint}', '+'), qos: options.qos ?? 0 }] : [],

@@ -52,8 +52,17 @@ fn notified(
     payload: &[u8],
     samples: &[types::SampleParam<'_>],
 ) -> Result<Vec<Action>, Fault> {
+    notified_by("urn:dev/1", caller, payload, samples)
+}
+
+fn notified_by(
+    endpoint: &str,
+    caller: &mut Caller,
+    payload: &[u8],
+    samples: &[types::SampleParam<'_>],
+) -> Result<Vec<Action>, Fault> {
     caller.uplink(&events::Event::Notified(events::Notified {
-        client: types::Client { endpoint: "urn:dev/1", attributes: &[("site", "north")] },
+        client: types::Client { endpoint, attributes: &[("site", "north")] },
         path: path(&[3303, 0]),
         context: "mine",
         code: 0x45,
@@ -307,6 +316,17 @@ fn a_lorawan_codec_reads_an_opaque_resource_and_writes_it() {
     assert!(matches!(&samples[0].value, ValueResult::Opaque(bytes) if bytes == &[2, 88]), "{samples:?}");
     let [types::Recipient::Endpoint(endpoint)] = &request.recipients[..] else { panic!("not one") };
     assert_eq!(endpoint, "urn:dev/1");
+}
+
+/// `$'` and its like mean something in what JavaScript's `replace` puts in: a client could choose another's topic.
+#[test]
+fn the_name_of_a_client_is_one_level_of_a_codecs_topic_whatever_it_is() {
+    let about = "[codec]\nuplink = 'site/a/up/${endpoint}'\nwrite = '/19/0/0'\n[settings.scale]\ntype = 'integer'\ndefault = 1\n";
+    let mut codec = caller(CODEC, Some(about), &json!({}));
+    for endpoint in ["$'victim", "$`victim", "$&", "$$", "$1"] {
+        let (topic, _) = published(notified_by(endpoint, &mut codec, &[0, 1], &[]).unwrap());
+        assert_eq!(topic, format!("site/a/up/{endpoint}"));
+    }
 }
 
 #[test]
