@@ -2,30 +2,29 @@
 //!
 //! Translators are proved, what DTLS needs is read, sockets are bound; the broker, if it is ours, and the session to it
 //! start, then the shards, then the downlink thread; at last the folder of object definitions and the credentials are
-//! watched. Stopping goes the other way, so that what was taken in still goes out.
+//! watched, and the translators. Stopping goes the other way, so that what was taken in still goes out.
 
 mod security;
 
 use std::net::{SocketAddr, UdpSocket};
-use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use tidegate_proto::lwm2m::model::Models;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
-use crate::bridge::{Downlink, Faults, Pattern, Routing, Shared, UplinkBridge};
+use crate::bridge::{Downlink, Faults, Shared, UplinkBridge};
 use crate::config::{self, Config};
+use crate::deployment::{self, Deployment, Outlet};
 use crate::model::{self, Folder, Readers, Reading, Watch};
-use crate::mqtt::{self, EmbeddedBroker, Outbox, QoS, Session, SessionOptions, Subscription};
+use crate::mqtt::{EmbeddedBroker, Outbox, Session, SessionOptions};
 use crate::net::{self, Clock, Directory, Shard, ShardHandle};
-use crate::plugin::contract::types;
-use crate::plugin::{Artifact, Engine, Generation, Limits, Rejection, Slot, Step};
+use crate::plugin::Engine;
 use security::Security;
 
 /// A running gateway.
@@ -37,23 +36,26 @@ pub struct Gateway {
     session: Session,
     embedded: Option<EmbeddedBroker>,
     models: Watch,
+    translators: deployment::Watch,
     security: Option<security::Running>,
     stop: watch::Sender<bool>,
     shards: Vec<JoinHandle<()>>,
     downlink: JoinHandle<()>,
     /// Dropped last: the clock of every translator call.
-    _engine: Engine,
+    _engine: Arc<Engine>,
 }
 
 impl Gateway {
     /// Start everything. An error names what could not be had, and nothing is left running.
     pub async fn start(config: &Config) -> anyhow::Result<Self> {
-        let engine = Engine::new(&limits(&config.plugins.limits))
+        let engine = Engine::new(&deployment::limits(&config.plugins.limits))
             .map_err(|error| anyhow::anyhow!("the WebAssembly engine cannot start: {error:#}"))?;
-        let routing = route(prove(&engine, config)?, config)?;
-        let subscriptions = subscriptions(&routing)?;
+        let engine = Arc::new(engine);
+        let slots = Arc::new(Notify::new());
+        let deployment =
+            Deployment::open(Arc::clone(&engine), config.clone(), Arc::clone(&slots), Instant::now())?;
         let mut folder = Folder::new(&config.models.directory);
-        let shared = share(routing, read_models(&mut folder));
+        let shared = share(&deployment, read_models(&mut folder));
         let count = shard_count(config)?;
         let mut security = Security::prepare(config, count)?;
         let coap = net::bind_listeners("[coap] listen", &config.coap.listen, count.into())?;
@@ -64,11 +66,12 @@ impl Gateway {
             Some(broker) => list(broker.listening()),
             None => format!("{}:{}", options.host, options.port),
         };
-        let (mut lanes, drain) = Outbox::open(usize::from(count) + 1, config.mqtt.outbox);
-        let (session, incoming) = Session::start(&options, drain, subscriptions);
+        let (mut lanes, drain) = Outbox::open(usize::from(count) + 2, config.mqtt.outbox);
+        let (session, incoming) = Session::start(&options, drain, deployment.subscriptions());
         let (stop, stopped) = watch::channel(false);
         let (handles, commands): (Vec<ShardHandle>, Vec<_>) = (0..count).map(|_| ShardHandle::new()).unzip();
         let replies = lanes.pop().context("the outbox has a lane for replies")?;
+        let lane = lanes.pop().context("the outbox has a lane for what is told about translators")?;
         let downlink = Downlink::new(shared.clone(), replies, handles.clone()).start(incoming)?;
         let mut shards = Vec::new();
         let sockets = coap.into_iter().zip(dtls).map(|(coap, dtls)| coap.into_iter().chain(dtls).collect());
@@ -87,6 +90,14 @@ impl Gateway {
             };
             shards.push(shard.start(commands, handles.clone(), stopped.clone())?);
         }
+        let outlet = Outlet {
+            routing: Arc::clone(&shared.routing),
+            directory: Arc::clone(&shared.directory),
+            subscriber: session.subscriber(),
+            shards: handles.clone(),
+            lane,
+        };
+        let translators = deployment::Watch::start(deployment, outlet, slots, LOOK_EVERY, stopped.clone())?;
         let security = security.map(|security| security.start(config, handles.clone(), stopped.clone()));
         let readers = Readers { current: Arc::clone(&shared.models), shards: handles };
         let models = Watch::start(folder, readers, LOOK_EVERY, stopped);
@@ -98,6 +109,7 @@ impl Gateway {
             session,
             embedded,
             models,
+            translators,
             security,
             stop,
             shards,
@@ -126,8 +138,9 @@ impl Gateway {
         &self.session
     }
 
-    /// Read the folder of object definitions again, and the credentials.
+    /// Read the configuration again, the translators, the folder of object definitions and the credentials.
     pub fn read_again(&self) {
+        self.translators.read_again();
         self.models.read_again();
         if let Some(security) = &self.security {
             security.read_again();
@@ -143,6 +156,10 @@ impl Gateway {
         });
         if !matches!(joined.await, Ok(0)) {
             tracing::error!("a shard has panicked");
+        }
+        let translators = self.translators;
+        if !matches!(tokio::task::spawn_blocking(move || translators.join()).await, Ok(true)) {
+            tracing::error!("the thread of the translators has panicked");
         }
         let security = self.security;
         let closed = tokio::task::spawn_blocking(move || security.map(security::Running::close));
@@ -160,7 +177,7 @@ impl Gateway {
     }
 }
 
-/// Run a gateway until SIGINT or SIGTERM. At SIGHUP it reads the object definitions and the credentials again.
+/// Run a gateway until SIGINT or SIGTERM. At SIGHUP it reads again what can change meanwhile.
 pub async fn run(config: Config) -> anyhow::Result<()> {
     let mut hangups = signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?;
     let gateway = Gateway::start(&config).await?;
@@ -193,88 +210,9 @@ pub(crate) async fn stop_signal() -> anyhow::Result<&'static str> {
     })
 }
 
-fn limits(of: &config::Limits) -> Limits {
-    Limits { fuel: of.fuel, wall: of.wall, memory: of.memory, ..Limits::default() }
-}
-
-/// Every translator of the configuration, or which one is refused and why.
-fn prove(engine: &Engine, config: &Config) -> anyhow::Result<Vec<Arc<Slot>>> {
-    let mut slots = Vec::new();
-    for translator in &config.translators {
-        let artifact = match &translator.artifact {
-            Some(path) => Artifact::read(path),
-            None => find(&config.plugins.directory, &translator.name),
-        };
-        let refused = || format!("translator {:?}", translator.name);
-        let artifact = artifact.with_context(refused)?;
-        let limits = limits(&translator.limits);
-        let generation =
-            Generation::prove(engine, &artifact, &translator.settings, &limits).with_context(refused)?;
-        tracing::info!(translator = translator.name, origin = %artifact.origin(), digest = artifact.digest(), "translator proved");
-        slots.push(Arc::new(Slot::new(&translator.name, translator.on_fault, generation)));
-    }
-    Ok(slots)
-}
-
-/// What serves a slot that names no artifact: the component or script of its name in the folder, else what is in the box.
-fn find(directory: &Path, name: &str) -> Result<Artifact, Rejection> {
-    let component = directory.join(format!("{name}.wasm"));
-    let script = component.with_extension("js");
-    match (component.exists(), script.exists(), Artifact::built_in(name)) {
-        (true, true, _) => Err(Rejection {
-            step: Step::Read,
-            reason: format!("{} and {} are both there: remove one", component.display(), script.display()),
-        }),
-        (false, true, _) => Artifact::read(&script),
-        (false, false, Some(built_in)) => Ok(built_in),
-        _ => Artifact::read(&component),
-    }
-}
-
-fn route(slots: Vec<Arc<Slot>>, config: &Config) -> anyhow::Result<Routing> {
-    let pattern = |route: &config::Route| Pattern {
-        endpoints: route.endpoints.clone(),
-        objects: route.objects.clone(),
-        listener: route.listener.and_then(|address| listener_number(config, address)),
-    };
-    let routes = config.routes.iter().map(|route| (pattern(route), route.translators.clone()));
-    let default = config.translators.first().map(|translator| translator.name.as_str());
-    Routing::new(slots, routes, [], default).map_err(|name| {
-        anyhow::anyhow!("a [[route]] names the translator {name:?}, but there is no such [[translator]]")
-    })
-}
-
-/// Listeners are numbered in the order of the configuration, CoAP's first; it has checked that the address is among them.
-fn listener_number(config: &Config, address: SocketAddr) -> Option<u16> {
-    let mut listeners = config.coap.listen.iter().chain(&config.dtls.listen);
-    u16::try_from(listeners.position(|of| *of == address)?).ok()
-}
-
 /// Where sockets listen; those of the first shard, as all share their ports.
 fn addresses(by_shard: &[Vec<UdpSocket>]) -> Vec<SocketAddr> {
     by_shard.iter().take(1).flatten().filter_map(|socket| socket.local_addr().ok()).collect()
-}
-
-/// What the translators want to hear of MQTT.
-fn subscriptions(routing: &Routing) -> anyhow::Result<Vec<Subscription>> {
-    let mut subscriptions: Vec<Subscription> = Vec::new();
-    for slot in routing.slots() {
-        for of in &slot.active().subscriptions().filters {
-            mqtt::check_filter(&of.filter).map_err(|why| {
-                anyhow::anyhow!("translator {:?} subscribes to {:?}: {why}", slot.name(), of.filter)
-            })?;
-            let qos = match of.qos {
-                types::Qos::AtMostOnce => QoS::AtMostOnce,
-                types::Qos::AtLeastOnce => QoS::AtLeastOnce,
-                types::Qos::ExactlyOnce => QoS::ExactlyOnce,
-            };
-            match subscriptions.iter_mut().find(|other| other.filter == of.filter) {
-                Some(other) => other.qos = other.qos.max(qos),
-                None => subscriptions.push(Subscription { filter: of.filter.clone(), qos }),
-            }
-        }
-    }
-    Ok(subscriptions)
 }
 
 /// The embedded broker, if it is wanted, and how to reach the broker.
@@ -292,15 +230,13 @@ async fn broker(config: &Config) -> anyhow::Result<(Option<EmbeddedBroker>, Sess
     })
 }
 
-fn share(routing: Routing, models: Models) -> Shared {
+fn share(deployment: &Deployment, models: Models) -> Shared {
     let directory = Directory::new();
-    for slot in routing.slots() {
-        directory.index(slot.active().subscriptions().parameters.clone());
-    }
+    directory.index(deployment.parameters());
     Shared {
         directory: Arc::new(directory),
         models: Arc::new(ArcSwap::from_pointee(models)),
-        routing: Arc::new(ArcSwap::from_pointee(routing)),
+        routing: Arc::new(ArcSwap::from_pointee(deployment.routing())),
         faults: Arc::new(Faults::new()),
         clock: Clock::start(),
     }
@@ -343,5 +279,5 @@ fn shard_count(config: &Config) -> anyhow::Result<u8> {
 
 /// How long publications that wait may still take to reach the broker when the gateway stops.
 const DRAIN: Duration = Duration::from_secs(5);
-/// How often the folder of object definitions is looked at where the file system does not tell of changes.
+/// How often files are looked at where the file system does not tell of changes.
 const LOOK_EVERY: Duration = Duration::from_secs(10);

@@ -1,4 +1,5 @@
-//! Noticing that files have changed. Used by what is read again while the gateway runs: object definitions, credentials.
+//! Noticing that files have changed. Used by what is read again while the gateway runs: object definitions, credentials,
+//! translators and the configuration.
 //!
 //! A file itself is never watched, as editors and deployments put another in its place: its folder is. Where the file
 //! system tells nothing (network and overlay file systems), [`Stamp`]s that are compared now and then do.
@@ -33,6 +34,16 @@ impl Stamp {
             modified: (of.mtime(), of.mtime_nsec()),
             changed: (of.ctime(), of.ctime_nsec()),
         }
+    }
+
+    /// When it last became another one, by the clock of the file system.
+    pub(crate) fn changed_at(&self) -> SystemTime {
+        let (seconds, nanoseconds) = self.changed;
+        let since = Duration::new(
+            u64::try_from(seconds).unwrap_or_default(),
+            u32::try_from(nanoseconds).unwrap_or_default(),
+        );
+        SystemTime::UNIX_EPOCH + since
     }
 
     /// Whether a file that was read at this Unix time may have been written again since without another stamp: the
@@ -130,7 +141,7 @@ pub(crate) async fn settle(changed: &Notify) {
 /// Seconds.
 pub(crate) const COARSEST_CLOCK: i64 = 2;
 /// How long nothing must happen before a change is over: an editor writes, renames and removes in one go.
-const QUIET: Duration = Duration::from_millis(200);
+pub(crate) const QUIET: Duration = Duration::from_millis(200);
 /// What never comes to rest is read all the same.
 const LONGEST_CHANGE: Duration = Duration::from_secs(2);
 

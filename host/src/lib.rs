@@ -9,6 +9,7 @@ pub mod cli;
 pub mod config;
 pub mod credential;
 pub mod demo;
+mod deployment;
 pub mod log;
 pub mod model;
 pub mod mqtt;

@@ -153,8 +153,7 @@ mod tests {
     use tidegate_proto::lwm2m::registration::{Link, Version};
 
     use super::*;
-    use crate::config::OnFault;
-    use crate::plugin::{Artifact, Engine, Generation, Limits, Origin};
+    use crate::plugin::{Artifact, Engine, Generation, Limits, Origin, Policy};
 
     fn slot(name: &str) -> Arc<Slot> {
         let limits = Limits::default();
@@ -163,7 +162,7 @@ mod tests {
         let artifact = Artifact::new(bytes, Origin::Memory(name.to_owned())).unwrap();
         let settings = serde_json::json!({ "mode": "g" });
         let generation = Generation::prove(&engine, &artifact, &settings, &limits).unwrap();
-        Arc::new(Slot::new(name, OnFault::Raw, generation))
+        Arc::new(Slot::new(name, Policy::default(), generation))
     }
 
     fn client(endpoint: &str) -> Registration {

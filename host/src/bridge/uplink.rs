@@ -105,7 +105,7 @@ impl UplinkBridge {
     fn fail(&self, slot: usize, event: &Event, fault: &Fault, outcome: &mut Outcome) {
         let slot = self.callers.slot(slot);
         outcome.publications.extend(self.shared.faults.tell(slot.name(), "uplink", endpoint(event), fault));
-        if slot.on_fault() == OnFault::Raw {
+        if slot.policy().on_fault == OnFault::Raw {
             outcome.publications.extend(fault::raw(event, &self.shared.models.load()));
         }
     }
@@ -167,6 +167,10 @@ impl Uplink for UplinkBridge {
             }
         }
         settlement
+    }
+
+    fn wake(&mut self, _requests: &mut Vec<server::Request>) {
+        self.callers.follow();
     }
 
     fn flush(&mut self) -> bool {

@@ -22,5 +22,6 @@ pub use embedded::{EmbeddedBroker, EmbeddedBrokerError};
 pub use outbox::{Drain, Lane, Outbox, Refusal, Refused};
 pub use publication::{InvalidPublication, Properties, Publication, QoS};
 pub use session::{
-    Connection, Counts, Credentials, RefusedSubscription, Session, SessionOptions, Subscription, Unsent,
+    Connection, Counts, Credentials, RefusedSubscription, Session, SessionOptions, Subscriber, Subscription,
+    Unsent,
 };

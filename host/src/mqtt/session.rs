@@ -96,11 +96,9 @@ impl Session {
         self.counters.counts()
     }
 
-    /// Replaces the set of subscriptions: new ones are made, those that are gone are ended.
-    ///
-    /// Filters must have passed `check_filter`.
-    pub fn subscribe(&self, subscriptions: Vec<Subscription>) {
-        self.wanted.send_replace(subscriptions);
+    /// How others change what is subscribed to.
+    pub fn subscriber(&self) -> Subscriber {
+        Subscriber { wanted: self.wanted.clone() }
     }
 
     /// Closes the outbox, sends what is in it for at most so long, and disconnects.
@@ -119,6 +117,21 @@ impl Session {
             0 => Ok(()),
             publications => Err(Unsent { publications }),
         }
+    }
+}
+
+/// Says what the session subscribes to; it may outlive the session.
+#[derive(Clone, Debug)]
+pub struct Subscriber {
+    wanted: watch::Sender<Vec<Subscription>>,
+}
+
+impl Subscriber {
+    /// Replaces the set of subscriptions: new ones are made, those that are gone are ended.
+    ///
+    /// Filters must have passed `check_filter`.
+    pub fn subscribe(&self, subscriptions: Vec<Subscription>) {
+        self.wanted.send_replace(subscriptions);
     }
 }
 

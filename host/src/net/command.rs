@@ -35,6 +35,8 @@ pub enum Command {
     Define(Arc<Models>),
     /// Take other credentials.
     Secure(Arc<Credentials>),
+    /// Another generation of a translator is in use, or others serve.
+    Wake,
     /// States of associations are durable: which, and their bounds.
     Kept(Vec<(u64, u64)>),
 }

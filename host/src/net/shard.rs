@@ -19,10 +19,7 @@ use std::thread;
 
 use tidegate_dtls::endpoint::Received;
 use tidegate_proto::coap::{Peer, Transmit};
-use tidegate_proto::lwm2m::registration::Registration;
-use tidegate_proto::lwm2m::server::{
-    Config, End, Event, Output, Receipt, Refusal, Request, Server, Settlement,
-};
+use tidegate_proto::lwm2m::server::{Config, Event, Output, Receipt, Refusal, Request, Server, Settlement};
 use tidegate_proto::time::Instant;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
@@ -42,6 +39,9 @@ pub trait Uplink: Send {
     /// Take an event: queue what is to be published, and add to `requests` what is to be asked of clients.
     /// `Refused` means that there was no room and nothing was queued.
     fn handle(&mut self, event: &Event, requests: &mut Vec<Request>) -> Settlement;
+
+    /// Other translators are in use: do what has waited for them, and add to `requests` what is to be asked of clients.
+    fn wake(&mut self, requests: &mut Vec<Request>);
 
     /// Try again to queue what could not be refused. True if nothing is left of it.
     fn flush(&mut self) -> bool;
@@ -299,6 +299,10 @@ impl<U: Uplink> Driver<U> {
                     secure.kept(&bounds);
                 }
             }
+            Command::Wake => {
+                self.uplink.wake(&mut self.requests);
+                self.perform_asked(now);
+            }
         }
         self.pump();
     }
@@ -329,6 +333,10 @@ impl<U: Uplink> Driver<U> {
         if let Some(receipt) = receipt(event) {
             self.server.settle(now, receipt, settlement);
         }
+        self.perform_asked(now);
+    }
+
+    fn perform_asked(&mut self, now: Instant) {
         for request in self.requests.drain(..) {
             self.server.perform(now, request);
         }
@@ -349,12 +357,6 @@ impl<U: Uplink> Driver<U> {
         true
     }
 
-    /// A registration that was removed here because the client is at another shard now has not ended.
-    fn lives_elsewhere(&self, event: &Event) -> bool {
-        let Event::Ended { registration, reason: End::Removed, .. } = event else { return false };
-        self.directory.shard(&registration.endpoint).is_some_and(|shard| shard != self.number)
-    }
-
     /// Keep the directory true.
     fn enter(&self, event: &Event) {
         match event {
@@ -363,16 +365,6 @@ impl<U: Uplink> Driver<U> {
             }
             Event::Ended { registration, .. } => self.directory.leave(registration, self.number),
             _ => {}
-        }
-    }
-
-    fn enter_registration(&self, registration: &Registration) {
-        let Some(other) = self.directory.enter(registration, self.number) else { return };
-        // Two devices of one name registered at two shards in the same moment: the later one stays.
-        if let Some(other) = self.others.get(usize::from(other))
-            && other.send(Command::Remove(registration.endpoint.clone())).is_err()
-        {
-            tracing::warn!(endpoint = %registration.endpoint, "a replaced registration stays until its lifetime ends");
         }
     }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::Serialize;
 use thiserror::Error;
 use wasmtime::component::types::Component as ComponentType;
 use wasmtime::component::{Component, HasSelf, Linker};
@@ -140,7 +141,8 @@ pub struct Rejection {
 }
 
 /// The steps of an artifact.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Step {
     /// The whole file is in memory.
     Read,

@@ -87,6 +87,7 @@ impl Caller {
             actions::check(&actions, &limits)?;
             Ok(actions)
         });
+        let generation = self.running.as_ref().map(|running| running.generation.number());
         let outcome = result.as_ref().err().map_or(Outcome::Ok, Fault::class);
         let worn = self
             .running
@@ -97,7 +98,7 @@ impl Caller {
         {
             self.running = None;
         }
-        self.slot.record(outcome, now);
+        self.slot.record(generation, outcome, now);
         result
     }
 

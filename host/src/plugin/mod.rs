@@ -17,8 +17,12 @@ mod instance;
 mod json;
 mod limits;
 mod manifest;
+mod policy;
+mod probation;
+mod rest;
 mod script;
 mod slot;
+mod status;
 mod trial;
 
 pub use artifact::{Artifact, Origin};
@@ -29,7 +33,9 @@ pub use generation::{Generation, Rejection, Step};
 pub use instance::Caller;
 pub use limits::Limits;
 pub use manifest::{Claims, Kind, Manifest, ManifestError, Problem, Schema, Setting};
+pub use policy::Policy;
 pub use slot::Slot;
+pub use status::{GenerationStatus, RejectionStatus, SlotStatus, State};
 pub use trial::{Input, Trial, Tried};
 
 #[cfg(test)]

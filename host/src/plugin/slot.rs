@@ -1,37 +1,64 @@
 //! The named place where a translator stands, shared by all threads that call it.
+//!
+//! ```text
+//! active(g) --offered--> active(g+1), g kept --probation over--> active(g+1)
+//!                                     \--too many faults--> active(g), g+1 rejected
+//! active(g) --crashes in a row--> resting, calls fail at once --one good call--> active(g)
+//! ```
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
+use tokio::sync::Notify;
 
-use super::bindings::contract::setup;
-use super::{Fault, Generation, Outcome};
-use crate::config::OnFault;
+use super::probation::{Probation, Verdict};
+use super::rest::Rest;
+use super::{Fault, Generation, Outcome, Policy, Rejection, Step};
 
-/// One translator of the configuration: the generation in use, how its calls went, and whether it rests.
+/// One translator: the generation in use, how its calls went, and whether it rests.
 pub struct Slot {
     name: Arc<str>,
-    on_fault: OnFault,
+    policy: ArcSwap<Policy>,
     active: ArcSwap<Generation>,
     calls: [AtomicU64; Outcome::ALL.len()],
-    /// Whether `rest` has anything to say; spares each good call the lock.
-    troubled: AtomicBool,
-    rest: Mutex<Rest>,
+    /// Whether `trouble` has anything to say about a good call; spares each of them the lock.
+    is_watched: AtomicBool,
+    trouble: Mutex<Trouble>,
+    history: Mutex<History>,
+}
+
+/// What decides whether the active generation goes on.
+#[derive(Debug, Default)]
+struct Trouble {
+    rest: Rest,
+    probation: Option<Probation>,
+}
+
+/// What has become of generations and candidates.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    /// Of offers that were made good, and of candidates that were not.
+    pub(super) offered: u64,
+    pub(super) rejected: u64,
+    pub(super) reverted: u64,
+    pub(super) rejection: Option<(Rejection, String)>,
+    changed: Option<Arc<Notify>>,
 }
 
 impl Slot {
     /// A slot that serves from now on.
-    pub fn new(name: &str, on_fault: OnFault, generation: Generation) -> Self {
+    pub fn new(name: &str, policy: Policy, generation: Generation) -> Self {
         Self {
             name: name.into(),
-            on_fault,
+            policy: ArcSwap::from_pointee(policy),
             active: ArcSwap::from_pointee(generation),
             calls: Default::default(),
-            troubled: AtomicBool::new(false),
-            rest: Mutex::default(),
+            is_watched: AtomicBool::new(false),
+            trouble: Mutex::default(),
+            history: Mutex::default(),
         }
     }
 
@@ -40,9 +67,16 @@ impl Slot {
         &self.name
     }
 
-    /// What becomes of an event that it fails on.
-    pub fn on_fault(&self) -> OnFault {
-        self.on_fault
+    /// What becomes of an event that it fails on, and what it may publish.
+    pub fn policy(&self) -> Arc<Policy> {
+        self.policy.load_full()
+    }
+
+    /// Another policy, from the next call on.
+    pub fn set_policy(&self, policy: Policy) {
+        if **self.policy.load() != policy {
+            self.policy.store(Arc::new(policy));
+        }
     }
 
     /// The generation that the next call runs on.
@@ -50,18 +84,44 @@ impl Slot {
         self.active.load_full()
     }
 
-    /// What the active generation asked for. Always some: a slot is never empty.
-    pub fn subscriptions(&self) -> Option<setup::Subscriptions> {
-        Some(self.active.load().subscriptions().clone())
+    /// Puts another generation in its place. A call in progress ends on the generation that it began on; the next call of
+    /// each thread runs on the new one. The old one comes back if the new one fails at once.
+    pub fn offer(&self, generation: Arc<Generation>) {
+        self.offer_at(Instant::now(), generation);
     }
 
-    /// Puts another generation in its place. A call in progress ends on the generation that it began on; the next call of
-    /// each thread runs on the new one. The old one is returned, so that it can be put back.
-    pub fn offer(&self, generation: Arc<Generation>) -> Arc<Generation> {
+    /// As [`Self::offer`], at a time of the caller's choice.
+    pub fn offer_at(&self, now: Instant, generation: Arc<Generation>) {
+        let mut trouble = self.trouble();
         let previous = self.active.swap(generation);
-        *self.rest.lock().unwrap_or_else(PoisonError::into_inner) = Rest::default();
-        self.troubled.store(false, Ordering::Release);
-        previous
+        // One that has failed while it was on probation itself is nothing to go back to.
+        let doubtful = trouble.probation.take().filter(Probation::has_faults);
+        let previous = doubtful.map_or(previous, |probation| probation.previous);
+        *trouble = Trouble { rest: Rest::default(), probation: Some(Probation::new(previous, now)) };
+        self.is_watched.store(true, Ordering::Release);
+        drop(trouble);
+        self.change(|history| history.offered += 1);
+    }
+
+    /// A candidate for this slot has failed. It is remembered, and touches nothing else.
+    pub fn reject(&self, rejection: Rejection, digest: &str) {
+        self.change(|history| {
+            history.rejected += 1;
+            history.rejection = Some((rejection, digest.to_owned()));
+        });
+    }
+
+    /// Puts the previous generation back while the active one is on probation. False if there is none.
+    pub fn revert(&self) -> bool {
+        let mut trouble = self.trouble();
+        let Some(probation) = trouble.probation.take() else { return false };
+        self.put_back(&mut trouble, probation, "put back by hand".to_owned());
+        true
+    }
+
+    /// Who is told when the slot has changed by itself or was changed.
+    pub fn notify(&self, changed: Arc<Notify>) {
+        self.history().changed = Some(changed);
     }
 
     /// How many calls ended how, since the start.
@@ -82,11 +142,10 @@ impl Slot {
 
     /// Whether a call may be made.
     pub(super) fn admit(&self, now: Instant) -> Result<(), Fault> {
-        if !self.troubled.load(Ordering::Acquire) {
+        if !self.is_watched.load(Ordering::Acquire) {
             return Ok(());
         }
-        let until = self.rest.lock().unwrap_or_else(PoisonError::into_inner).until;
-        match until.and_then(|until| until.checked_duration_since(now)).filter(|left| !left.is_zero()) {
+        match self.trouble().rest.left(now) {
             Some(left) => {
                 Err(Fault::Unavailable(format!("it rests for another {left:.1?} after repeated crashes")))
             }
@@ -94,25 +153,89 @@ impl Slot {
         }
     }
 
-    /// Counts a call, and lets the slot rest when it crashes again and again.
-    pub(super) fn record(&self, outcome: Outcome, now: Instant) {
+    /// Counts a call of a generation, lets the slot rest when it crashes again and again, and puts the previous
+    /// generation back when a new one fails at once.
+    pub(super) fn record(&self, generation: Option<u64>, outcome: Outcome, now: Instant) {
         self.calls[outcome as usize].fetch_add(1, Ordering::Relaxed);
+        let is_good = matches!(outcome, Outcome::Ok | Outcome::Unsupported | Outcome::Malformed);
+        if outcome == Outcome::Unavailable || is_good && !self.is_watched.load(Ordering::Acquire) {
+            return;
+        }
+        let mut trouble = self.trouble();
+        // What a thread began on an earlier generation says nothing about this one.
+        if generation.is_some_and(|generation| generation != self.active.load().number()) {
+            return;
+        }
+        let was_resting = trouble.rest.is_resting();
         match outcome {
-            Outcome::Trap | Outcome::Limit => {
-                let mut rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner);
-                rest.crashed(now);
-                self.troubled.store(true, Ordering::Release);
-            }
+            Outcome::Trap | Outcome::Limit => trouble.rest.crashed(now),
+            _ if is_good => trouble.rest = Rest::default(),
             // Neither a crash nor a sign of health.
-            Outcome::Internal | Outcome::InvalidOutput | Outcome::Unavailable => {}
-            Outcome::Ok | Outcome::Unsupported | Outcome::Malformed => {
-                if self.troubled.load(Ordering::Acquire) {
-                    let mut rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner);
-                    *rest = Rest::default();
-                    self.troubled.store(false, Ordering::Release);
+            _ => {}
+        }
+        let verdict = trouble.probation.as_mut().map(|probation| probation.record(is_good, now));
+        match verdict {
+            Some(Verdict::Passed) => trouble.probation = None,
+            Some(Verdict::Failed) => {
+                if let Some(probation) = trouble.probation.take() {
+                    let reason =
+                        format!("too many faults soon after it was offered, the last: {}", outcome.label());
+                    return self.put_back(&mut trouble, probation, reason);
                 }
             }
+            Some(Verdict::Undecided) | None => {}
         }
+        let rests = trouble.rest.is_resting();
+        self.is_watched.store(trouble.probation.is_some() || trouble.rest.has_crashed(), Ordering::Release);
+        drop(trouble);
+        if was_resting != rests || verdict == Some(Verdict::Passed) {
+            self.change(|_| {});
+        }
+    }
+
+    fn put_back(&self, trouble: &mut Trouble, probation: Probation, reason: String) {
+        let failed = self.active.swap(probation.previous);
+        trouble.rest = Rest::default();
+        self.is_watched.store(false, Ordering::Release);
+        let number = self.active.load().number();
+        tracing::error!(
+            translator = &*self.name,
+            generation = failed.number(),
+            digest = failed.digest(),
+            reason,
+            serves = number,
+            "translator reverted"
+        );
+        self.change(|history| {
+            history.reverted += 1;
+            let rejection = Rejection { step: Step::Reverted, reason };
+            history.rejection = Some((rejection, failed.digest().to_owned()));
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut History)) {
+        let mut history = self.history();
+        change(&mut history);
+        if let Some(changed) = &history.changed {
+            changed.notify_one();
+        }
+    }
+
+    pub(super) fn is_resting(&self) -> bool {
+        self.trouble().rest.is_resting()
+    }
+
+    /// The generation that would come back.
+    pub(super) fn previous(&self) -> Option<Arc<Generation>> {
+        self.trouble().probation.as_ref().map(|probation| Arc::clone(&probation.previous))
+    }
+
+    pub(super) fn history(&self) -> std::sync::MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn trouble(&self) -> std::sync::MutexGuard<'_, Trouble> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -121,23 +244,3 @@ impl fmt::Debug for Slot {
         f.debug_struct("Slot").field("name", &self.name).field("active", &self.active).finish_non_exhaustive()
     }
 }
-
-#[derive(Debug, Default)]
-struct Rest {
-    crashes: u32,
-    until: Option<Instant>,
-}
-
-impl Rest {
-    fn crashed(&mut self, now: Instant) {
-        self.crashes = self.crashes.saturating_add(1);
-        let Some(beyond) = self.crashes.checked_sub(CRASHES) else { return };
-        let rest = FIRST_REST.saturating_mul(1 << beyond.min(6)).min(LONGEST_REST);
-        self.until = Some(now + rest);
-    }
-}
-
-/// So many crashes in a row send a slot to rest.
-const CRASHES: u32 = 3;
-const FIRST_REST: Duration = Duration::from_secs(1);
-const LONGEST_REST: Duration = Duration::from_secs(60);

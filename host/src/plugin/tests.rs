@@ -7,7 +7,6 @@ use serde_json::json;
 
 use super::contract::{events, types};
 use super::*;
-use crate::config::OnFault;
 
 const HOSTILE: &[u8] = include_bytes!("../../tests/fixtures/hostile.wasm");
 const CONTRACT_2: &[u8] = include_bytes!("../../tests/fixtures/contract-2.wasm");
@@ -38,8 +37,11 @@ impl Bench {
 
     fn with(mode: &str, limits: Limits) -> Self {
         let engine = Engine::new(&limits).unwrap();
-        let slot =
-            Arc::new(Slot::new("test", OnFault::Raw, prove_with(&engine, HOSTILE, mode, &limits).unwrap()));
+        let slot = Arc::new(Slot::new(
+            "test",
+            Policy::default(),
+            prove_with(&engine, HOSTILE, mode, &limits).unwrap(),
+        ));
         let caller = Caller::new(Arc::clone(&slot));
         Self { engine, limits, slot, caller }
     }

@@ -264,7 +264,7 @@ async fn a_changed_set_of_subscriptions_is_told_to_the_broker() {
     let (session, _incoming, _lane) = start(&options(MqttVersion::V4, port), &["old/#"]);
     let mut stream = fake.accept(0).await;
     assert_eq!(packet(&mut stream).await.0, 0x82, "SUBSCRIBE");
-    session.subscribe(vec![Subscription { filter: "new/#".into(), qos: QoS::AtMostOnce }]);
+    session.subscriber().subscribe(vec![Subscription { filter: "new/#".into(), qos: QoS::AtMostOnce }]);
     let (first, rest) = packet(&mut stream).await;
     assert_eq!((first, &rest[4..]), (0xa2, b"old/#".as_slice()), "UNSUBSCRIBE");
     let (first, rest) = packet(&mut stream).await;

@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 use tidegate_proto::coap::Peer;
-use tidegate_proto::lwm2m::server::{Handover, Request};
+use tidegate_proto::lwm2m::registration::Registration;
+use tidegate_proto::lwm2m::server::{End, Event, Handover, Request};
 use tidegate_proto::time::Instant;
 
 use super::{Command, Driver, Uplink};
@@ -31,6 +32,23 @@ struct Parked {
 }
 
 impl<U: Uplink> Driver<U> {
+    /// A registration that was removed here because the client is at another shard now has not ended.
+    pub(super) fn lives_elsewhere(&self, event: &Event) -> bool {
+        let Event::Ended { registration, reason: End::Removed, .. } = event else { return false };
+        self.directory.shard(&registration.endpoint).is_some_and(|shard| shard != self.number)
+    }
+
+    /// Keep the directory true, and registrations one for each endpoint.
+    pub(super) fn enter_registration(&self, registration: &Registration) {
+        let Some(other) = self.directory.enter(registration, self.number) else { return };
+        // Two devices of one name registered at two shards in the same moment: the later one stays.
+        if let Some(other) = self.others.get(usize::from(other))
+            && other.send(Command::Remove(registration.endpoint.clone())).is_err()
+        {
+            tracing::warn!(endpoint = %registration.endpoint, "a replaced registration stays until its lifetime ends");
+        }
+    }
+
     /// Take in what came over an association.
     pub(super) fn take_in_opened(&mut self, now: Instant, peer: Peer, data: &[u8]) {
         match self.registered_elsewhere(peer) {

@@ -307,6 +307,8 @@ impl Uplink for Told {
         Settlement::Accepted
     }
 
+    fn wake(&mut self, _: &mut Vec<Request>) {}
+
     fn flush(&mut self) -> bool {
         true
     }

@@ -8,9 +8,8 @@ use tempfile::TempDir;
 
 use super::super::contract::types::{Action, Operation, Request, ValueResult};
 use super::super::contract::{events, types};
-use super::super::{Artifact, Caller, Engine, Fault, Generation, LimitKind, Limits, Slot};
+use super::super::{Artifact, Caller, Engine, Fault, Generation, LimitKind, Limits, Policy, Slot};
 use super::*;
-use crate::config::OnFault;
 
 /// One for all tests: it compiles QuickJS.
 fn engine() -> &'static Engine {
@@ -35,7 +34,7 @@ fn prove(source: &str, about: Option<&str>, settings: &Value) -> Result<Generati
 
 fn caller(source: &str, about: Option<&str>, settings: &Value) -> Caller {
     let generation = prove(source, about, settings).unwrap();
-    Caller::new(Arc::new(Slot::new("mine", OnFault::Raw, generation)))
+    Caller::new(Arc::new(Slot::new("mine", Policy::default(), generation)))
 }
 
 fn script(source: &str) -> Caller {
