@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 
 use super::callers::Callers;
 use super::{Shared, address, lower, message};
+use crate::config::matches_filter;
 use crate::mqtt::{Lane, Publication};
 use crate::net::{Clock, Command, ShardHandle};
 use crate::plugin::Fault;
@@ -65,7 +66,7 @@ impl Downlink {
         self.callers.follow();
         for slot in 0..self.callers.routing().serving().len() {
             let active = self.callers.slot(slot).active();
-            if !active.subscriptions().filters.iter().any(|of| message::matches(&of.filter, &message.topic)) {
+            if !active.subscriptions().filters.iter().any(|of| matches_filter(&of.filter, &message.topic)) {
                 continue;
             }
             let caller = self.callers.caller(slot);

@@ -56,39 +56,3 @@ pub(crate) fn reply(to: &Publication, payload: Vec<u8>) -> Option<Publication> {
         properties,
     })
 }
-
-/// Whether a topic filter matches a topic (MQTT 5 section 4.7).
-pub(crate) fn matches(filter: &str, topic: &str) -> bool {
-    if topic.starts_with('$') && filter.starts_with(['+', '#']) {
-        return false;
-    }
-    let mut topic = topic.split('/');
-    let mut filter = filter.split('/');
-    loop {
-        match (filter.next(), topic.next()) {
-            (Some("#"), _) | (None, None) => return true,
-            (Some("+"), Some(_)) => {}
-            (Some(level), Some(other)) if level == other => {}
-            _ => return false,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::matches;
-
-    #[test]
-    fn filters_match_as_the_standard_has_it() {
-        for (filter, topic) in
-            [("dn/#", "dn"), ("dn/#", "dn/a/b"), ("+/dn", "a/dn"), ("#", "a"), ("a/+", "a/"), ("/+", "/a")]
-        {
-            assert!(matches(filter, topic), "{filter} {topic}");
-        }
-        for (filter, topic) in
-            [("dn/#", "dnx"), ("+", "a/b"), ("a/+", "a"), ("#", "$SYS/a"), ("a", "a/b"), ("a/b", "a")]
-        {
-            assert!(!matches(filter, topic), "{filter} {topic}");
-        }
-    }
-}

@@ -21,7 +21,7 @@ use std::time::Duration;
 pub use broker::{BrokerAddress, BrokerAddressError};
 pub use error::ConfigError;
 pub(crate) use error::{Source, unknown_key};
-pub use filter::check_filter;
+pub use filter::{check_filter, matches_filter};
 pub(crate) use value::json;
 
 /// The whole configuration.

@@ -4,6 +4,7 @@ use super::bindings::contract::types::{
     Action, Body, MessageResult, Operation, Request, SampleResult, ValueResult,
 };
 use super::{Fault, Limits};
+use crate::config::matches_filter;
 
 /// All or nothing: one bad action spoils the call.
 pub(super) fn check(actions: &[Action], limits: &Limits) -> Result<(), Fault> {
@@ -41,6 +42,18 @@ pub(super) fn check_topic(what: &str, topic: &str) -> Result<(), Fault> {
         Some(found) => Err(invalid(format!("{what} {:?} contains {found:?}", shorten(topic)))),
         None => Ok(()),
     }
+}
+
+/// All topics are matched by one of the filters.
+pub(super) fn check_fence(actions: &[Action], filters: &[String]) -> Result<(), Fault> {
+    for action in actions {
+        let Action::Publish(message) = action else { continue };
+        if !filters.iter().any(|filter| matches_filter(filter, &message.topic)) {
+            let topic = shorten(&message.topic);
+            return Err(invalid(format!("topic {topic:?} is not among `topics` of the configuration")));
+        }
+    }
+    Ok(())
 }
 
 fn message_size(of: &MessageResult) -> usize {

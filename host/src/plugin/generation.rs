@@ -160,6 +160,19 @@ pub enum Step {
     Reverted,
 }
 
+impl Step {
+    /// All, in the order of their numbers.
+    pub const ALL: [Self; 7] = [
+        Self::Read,
+        Self::Identified,
+        Self::Compiled,
+        Self::Linked,
+        Self::Configured,
+        Self::Tried,
+        Self::Reverted,
+    ];
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -10,12 +10,24 @@ use super::bindings::contract::types::{self, Action};
 use super::bindings::contract::{events, setup};
 use super::bindings::{self, Translator};
 use super::engine::ticks;
-use super::{Fault, Generation, LimitKind, Limits, Outcome, Slot, actions};
+use super::tally::Tally;
+use super::{Direction, Fault, Generation, LimitKind, Limits, Outcome, Slot, actions};
 
 /// One thread's way to call the translator of a slot. It makes an instance when it needs one.
 pub struct Caller {
     slot: Arc<Slot>,
+    tally: Arc<Tally>,
     running: Option<Running>,
+}
+
+/// What is called for.
+struct Call<'a> {
+    now: Instant,
+    direction: Direction,
+    /// The endpoint or the topic.
+    about: &'a str,
+    /// Bytes.
+    size: usize,
 }
 
 struct Running {
@@ -26,7 +38,7 @@ struct Running {
 impl Caller {
     /// Makes no instance yet.
     pub fn new(slot: Arc<Slot>) -> Self {
-        Self { slot, running: None }
+        Self { tally: slot.tally(), slot, running: None }
     }
 
     /// The slot that is called.
@@ -47,7 +59,9 @@ impl Caller {
     /// # Errors
     /// As [`Self::uplink`].
     pub fn uplink_at(&mut self, now: Instant, event: &events::Event<'_>) -> Result<Vec<Action>, Fault> {
-        self.call(now, event_size(event), |translator, store| {
+        let call =
+            Call { now, direction: Direction::Uplink, about: endpoint(event), size: event_size(event) };
+        self.call(&call, |translator, store| {
             translator.tidegate_translator_uplink().call_translate(store, event.clone())
         })
     }
@@ -69,37 +83,52 @@ impl Caller {
         now: Instant,
         message: &types::MessageParam<'_>,
     ) -> Result<Vec<Action>, Fault> {
-        self.call(now, message.payload.len(), |translator, store| {
+        let size = message.payload.len();
+        let call = Call { now, direction: Direction::Downlink, about: message.topic, size };
+        self.call(&call, |translator, store| {
             translator.tidegate_translator_downlink().call_translate(store, message.clone())
         })
     }
 
     fn call(
         &mut self,
-        now: Instant,
-        input: usize,
+        call: &Call<'_>,
         function: impl FnOnce(&Translator, &mut Store<State>) -> Called,
     ) -> Result<Vec<Action>, Fault> {
-        let result = self.slot.admit(now).and_then(|()| {
-            let running = self.ready()?;
-            let limits = running.generation.limits().for_input(input);
-            let actions = running.instance.call(&limits, function)?;
-            actions::check(&actions, &limits)?;
-            Ok(actions)
-        });
-        let generation = self.running.as_ref().map(|running| running.generation.number());
+        let begun = Instant::now();
+        let mut fuel = None;
+        let result = self.slot.admit(call.now).and_then(|()| self.attempt(call, &mut fuel, function));
+        let running = self.running.as_ref();
+        let generation = running.map(|running| running.generation.number());
         let outcome = result.as_ref().err().map_or(Outcome::Ok, Fault::class);
-        let worn = self
-            .running
-            .as_ref()
-            .is_some_and(|running| running.instance.is_worn(running.generation.limits()));
+        self.tally.record(call.direction, outcome, begun.elapsed(), fuel);
+        let worn = running.is_some_and(|running| {
+            self.tally.measured(running.instance.store.data().memory_used());
+            running.instance.is_worn(running.generation.limits())
+        });
         if worn
             || matches!(outcome, Outcome::Trap | Outcome::Limit | Outcome::Internal | Outcome::InvalidOutput)
         {
             self.running = None;
         }
-        self.slot.record(generation, outcome, now);
+        self.slot.record(generation, outcome, call.now);
         result
+    }
+
+    fn attempt(
+        &mut self,
+        call: &Call<'_>,
+        fuel: &mut Option<u64>,
+        function: impl FnOnce(&Translator, &mut Store<State>) -> Called,
+    ) -> Result<Vec<Action>, Fault> {
+        let running = self.ready()?;
+        let limits = running.generation.limits().for_input(call.size);
+        let outcome = running.instance.call(call.about, &limits, function);
+        *fuel = running.instance.store.get_fuel().ok().map(|left| limits.fuel.saturating_sub(left));
+        let actions = outcome?;
+        actions::check(&actions, &limits)?;
+        self.slot.check_topics(&actions)?;
+        Ok(actions)
     }
 
     /// An instance of the active generation: the one at hand, or a new one.
@@ -111,6 +140,7 @@ impl Caller {
                 let generation = self.slot.active();
                 // Its `configure` was tried before and gives the same again, being a pure function.
                 let (instance, _) = Instance::start(&generation, self.slot.shared_name())?;
+                self.tally.started();
                 Running { generation, instance }
             }
         };
@@ -149,10 +179,12 @@ impl Instance {
 
     fn call(
         &mut self,
+        about: &str,
         limits: &Limits,
         function: impl FnOnce(&Translator, &mut Store<State>) -> Called,
     ) -> Result<Vec<Action>, Fault> {
         arm(&mut self.store, limits)?;
+        self.store.data_mut().concern(about);
         self.calls += 1;
         function(&self.translator, &mut self.store).map_err(|error| classify(&error))?.map_err(|fault| {
             match fault {
@@ -173,15 +205,25 @@ impl Instance {
 pub(super) struct State {
     memory: Memory,
     translator: Arc<str>,
+    generation: u64,
+    /// Whom the call in progress is about; kept to reuse its memory.
+    about: String,
     lines: u32,
     /// Where lines go instead of the log.
     record: Option<Vec<String>>,
 }
 
 impl State {
-    fn new(translator: &Arc<str>, limits: &Limits) -> Self {
+    fn new(translator: &Arc<str>, generation: u64, limits: &Limits) -> Self {
         let memory = Memory { used: 0, cap: limits.memory };
-        Self { memory, translator: Arc::clone(translator), lines: 0, record: None }
+        let translator = Arc::clone(translator);
+        Self { memory, translator, generation, about: String::new(), lines: 0, record: None }
+    }
+
+    /// The next call is about this endpoint or topic.
+    fn concern(&mut self, about: &str) {
+        self.about.clear();
+        self.about.push_str(about);
     }
 
     /// From now on lines are kept here instead of logged.
@@ -211,6 +253,7 @@ impl bindings::log::Host for State {
             if self.lines == LOG_LINES + 1 {
                 tracing::warn!(
                     translator = &*self.translator,
+                    about = self.about,
                     "more than {LOG_LINES} lines in one call, the rest is left out"
                 );
             }
@@ -221,13 +264,14 @@ impl bindings::log::Host for State {
             record.push(format!("{level:?} {line}"));
             return;
         }
-        let translator = &*self.translator;
+        let Self { translator, generation, about, .. } = self;
+        let translator = &**translator;
         match level {
-            Level::Trace => tracing::trace!(translator, "{line}"),
-            Level::Debug => tracing::debug!(translator, "{line}"),
-            Level::Info => tracing::info!(translator, "{line}"),
-            Level::Warn => tracing::warn!(translator, "{line}"),
-            Level::Error => tracing::error!(translator, "{line}"),
+            Level::Trace => tracing::trace!(translator, generation, about, "{line}"),
+            Level::Debug => tracing::debug!(translator, generation, about, "{line}"),
+            Level::Info => tracing::info!(translator, generation, about, "{line}"),
+            Level::Warn => tracing::warn!(translator, generation, about, "{line}"),
+            Level::Error => tracing::error!(translator, generation, about, "{line}"),
         }
     }
 }
@@ -260,7 +304,7 @@ type Called = wasmtime::Result<Result<Vec<Action>, types::Fault>>;
 pub(super) fn store(generation: &Generation, name: &Arc<str>) -> Result<Store<State>, Fault> {
     // A script is part of its settings.
     let limits = &generation.limits().for_input(generation.settings().len());
-    let mut store = Store::new(generation.pre().engine(), State::new(name, limits));
+    let mut store = Store::new(generation.pre().engine(), State::new(name, generation.number(), limits));
     store.limiter(|state| &mut state.memory);
     arm(&mut store, limits)?;
     Ok(store)
@@ -278,6 +322,21 @@ pub(super) fn arm(store: &mut Store<State>, limits: &Limits) -> Result<(), Fault
     state.memory.cap = limits.memory;
     state.lines = 0;
     Ok(())
+}
+
+/// Whose event it is.
+fn endpoint<'a>(event: &events::Event<'a>) -> &'a str {
+    let client = match event {
+        events::Event::Registered(of) => &of.client,
+        events::Event::Updated(of) => &of.client,
+        events::Event::Ended(of) => &of.client,
+        events::Event::Answered(of) => &of.client,
+        events::Event::Notified(of) => &of.client,
+        events::Event::Sent(of) => &of.client,
+        events::Event::Progressed(of) => &of.client,
+        events::Event::Failed(of) => &of.client,
+    };
+    client.endpoint
 }
 
 /// The bytes of an event's payload.

@@ -23,6 +23,7 @@ mod rest;
 mod script;
 mod slot;
 mod status;
+mod tally;
 mod trial;
 
 pub use artifact::{Artifact, Origin};
@@ -36,6 +37,7 @@ pub use manifest::{Claims, Kind, Manifest, ManifestError, Problem, Schema, Setti
 pub use policy::Policy;
 pub use slot::Slot;
 pub use status::{GenerationStatus, RejectionStatus, SlotStatus, State};
+pub use tally::{BUCKETS, Direction, Distribution, FUEL_BOUNDS, TIME_BOUNDS, Totals};
 pub use trial::{Input, Trial, Tried};
 
 #[cfg(test)]

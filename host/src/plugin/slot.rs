@@ -7,23 +7,26 @@
 //! ```
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
+use super::bindings::contract::types::Action;
 use super::probation::{Probation, Verdict};
 use super::rest::Rest;
-use super::{Fault, Generation, Outcome, Policy, Rejection, Step};
+use super::tally::Tally;
+use super::{Fault, Generation, Outcome, Policy, Rejection, Step, Totals, actions};
 
 /// One translator: the generation in use, how its calls went, and whether it rests.
 pub struct Slot {
     name: Arc<str>,
     policy: ArcSwap<Policy>,
     active: ArcSwap<Generation>,
-    calls: [AtomicU64; Outcome::ALL.len()],
+    /// One for each caller.
+    tallies: Mutex<Vec<Arc<Tally>>>,
     /// Whether `trouble` has anything to say about a good call; spares each of them the lock.
     is_watched: AtomicBool,
     trouble: Mutex<Trouble>,
@@ -40,10 +43,10 @@ struct Trouble {
 /// What has become of generations and candidates.
 #[derive(Debug, Default)]
 pub(super) struct History {
-    /// Of offers that were made good, and of candidates that were not.
+    /// How often another generation took its place.
     pub(super) offered: u64,
-    pub(super) rejected: u64,
-    pub(super) reverted: u64,
+    /// By step; the last are those that were put back.
+    pub(super) rejected: [u64; Step::ALL.len()],
     pub(super) rejection: Option<(Rejection, String)>,
     changed: Option<Arc<Notify>>,
 }
@@ -55,7 +58,7 @@ impl Slot {
             name: name.into(),
             policy: ArcSwap::from_pointee(policy),
             active: ArcSwap::from_pointee(generation),
-            calls: Default::default(),
+            tallies: Mutex::default(),
             is_watched: AtomicBool::new(false),
             trouble: Mutex::default(),
             history: Mutex::default(),
@@ -106,7 +109,7 @@ impl Slot {
     /// A candidate for this slot has failed. It is remembered, and touches nothing else.
     pub fn reject(&self, rejection: Rejection, digest: &str) {
         self.change(|history| {
-            history.rejected += 1;
+            history.rejected[rejection.step as usize] += 1;
             history.rejection = Some((rejection, digest.to_owned()));
         });
     }
@@ -124,12 +127,27 @@ impl Slot {
         self.history().changed = Some(changed);
     }
 
-    /// How many calls ended how, since the start.
-    pub fn calls(&self) -> impl Iterator<Item = (Outcome, u64)> {
-        Outcome::ALL
-            .into_iter()
-            .zip(&self.calls)
-            .map(|(outcome, count)| (outcome, count.load(Ordering::Relaxed)))
+    /// What all callers have counted since the start.
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        self.tallies().iter().for_each(|tally| totals.add(tally));
+        totals
+    }
+
+    /// The counters of a new caller.
+    pub(super) fn tally(&self) -> Arc<Tally> {
+        let tally = Arc::new(Tally::default());
+        self.tallies().push(Arc::clone(&tally));
+        tally
+    }
+
+    /// Whether its policy lets it publish where it wants to.
+    pub(super) fn check_topics(&self, actions: &[Action]) -> Result<(), Fault> {
+        let policy = self.policy.load();
+        if policy.topics.is_empty() {
+            return Ok(());
+        }
+        actions::check_fence(actions, &policy.topics)
     }
 
     pub(super) fn shared_name(&self) -> &Arc<str> {
@@ -153,10 +171,9 @@ impl Slot {
         }
     }
 
-    /// Counts a call of a generation, lets the slot rest when it crashes again and again, and puts the previous
+    /// Takes notice of how a call of a generation ended: lets the slot rest when it crashes again and again, and puts the previous
     /// generation back when a new one fails at once.
     pub(super) fn record(&self, generation: Option<u64>, outcome: Outcome, now: Instant) {
-        self.calls[outcome as usize].fetch_add(1, Ordering::Relaxed);
         let is_good = matches!(outcome, Outcome::Ok | Outcome::Unsupported | Outcome::Malformed);
         if outcome == Outcome::Unavailable || is_good && !self.is_watched.load(Ordering::Acquire) {
             return;
@@ -207,7 +224,7 @@ impl Slot {
             "translator reverted"
         );
         self.change(|history| {
-            history.reverted += 1;
+            history.rejected[Step::Reverted as usize] += 1;
             let rejection = Rejection { step: Step::Reverted, reason };
             history.rejection = Some((rejection, failed.digest().to_owned()));
         });
@@ -232,6 +249,10 @@ impl Slot {
 
     pub(super) fn history(&self) -> std::sync::MutexGuard<'_, History> {
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tallies(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Tally>>> {
+        self.tallies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn trouble(&self) -> std::sync::MutexGuard<'_, Trouble> {

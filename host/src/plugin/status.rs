@@ -70,14 +70,15 @@ impl Slot {
         let active = GenerationStatus::of(&self.active());
         let previous = self.previous().map(|previous| GenerationStatus::of(&previous));
         let history = self.history();
+        let reverted = history.rejected[Step::Reverted as usize];
         SlotStatus {
             name: self.name().to_owned(),
             state,
             active,
             previous,
             offered: history.offered,
-            rejections: history.rejected,
-            reverted: history.reverted,
+            rejections: history.rejected.iter().sum::<u64>() - reverted,
+            reverted,
             rejected: history.rejection.as_ref().map(|(rejection, digest)| RejectionStatus {
                 step: rejection.step,
                 reason: rejection.reason.clone(),

@@ -106,8 +106,10 @@ fn good_calls_go_both_ways() {
         published(&bench.caller.downlink(&message).unwrap()),
         [("dn/x".to_owned(), b"\xff\x00".to_vec())]
     );
-    let ok = bench.slot.calls().find(|(outcome, _)| *outcome == Outcome::Ok).unwrap();
-    assert_eq!(ok.1, 4);
+    let totals = bench.slot.totals();
+    let ok = Direction::ALL.map(|direction| totals.calls(direction, Outcome::Ok));
+    assert_eq!((ok, totals.instances), ([3, 1], 1));
+    assert!(totals.fuel.sum > 0 && totals.time.sum > 0 && totals.memory > 0);
 }
 
 #[test]
@@ -276,7 +278,8 @@ fn repeated_crashes_rest_the_slot_for_longer_each_time_until_a_call_works() {
     }
     bench.slot.offer(bench.generation("g"));
     bench.caller.uplink_at(now, &event).unwrap();
-    bench.slot.offer(bench.generation("t"));
+    // Long ago, so that it is not put back.
+    bench.slot.offer_at(now - Duration::from_secs(60), bench.generation("t"));
     for _ in 0..2 {
         assert_eq!(bench.caller.uplink_at(now, &event).unwrap_err().outcome(), "trap");
     }
@@ -295,4 +298,89 @@ fn call_cost() {
         bench.caller.uplink(&event).unwrap();
     }
     println!("{:.3} us for each call", start.elapsed().as_secs_f64() * 10.0);
+}
+
+#[test]
+fn a_generation_that_fails_at_once_gives_way_to_the_one_before() {
+    let mut bench = Bench::new("g");
+    let (now, event) = (Instant::now(), event("urn:dev:1"));
+    let good = bench.slot.active().number();
+    let changed = Arc::new(tokio::sync::Notify::new());
+    bench.slot.notify(Arc::clone(&changed));
+    bench.slot.offer_at(now, bench.generation("t"));
+    for _ in 0..3 {
+        assert_eq!(bench.caller.uplink_at(now, &event).unwrap_err().outcome(), "trap");
+    }
+    assert_eq!(bench.slot.active().number(), good);
+    bench.caller.uplink_at(now, &event).unwrap();
+    let status = bench.slot.status();
+    assert_eq!((status.reverted, status.previous, status.state), (1, None, State::Active));
+    let rejected = status.rejected.unwrap();
+    assert_eq!(rejected.step, Step::Reverted);
+    assert!(rejected.reason.contains("trap"), "{}", rejected.reason);
+    let told = changed.notified();
+    let mut told = std::pin::pin!(told);
+    assert!(told.as_mut().enable(), "whoever watches the slot is told");
+}
+
+#[test]
+fn a_generation_that_is_long_in_use_rests_instead() {
+    for (calls, later) in [(100, Duration::ZERO), (0, Duration::from_secs(60))] {
+        let mut bench = Bench::new("t");
+        let (now, event) = (Instant::now(), event("urn:dev:1"));
+        // Only its settings say whether it is good; the artifact is the same.
+        let good = bench.generation("g");
+        bench.slot.offer_at(now, Arc::clone(&good));
+        for _ in 0..calls {
+            bench.caller.uplink_at(now, &event).unwrap();
+        }
+        let number = bench.slot.active().number();
+        for _ in 0..3 {
+            bench.slot.record(Some(number), Outcome::Trap, now + later);
+        }
+        assert_eq!(bench.slot.active().number(), number, "{calls} calls, {later:?}");
+        assert_eq!(bench.slot.status().state, State::Resting);
+    }
+}
+
+#[test]
+fn what_a_thread_began_on_the_old_generation_says_nothing_about_the_new_one() {
+    let bench = Bench::new("t");
+    let now = Instant::now();
+    let old = bench.slot.active().number();
+    bench.slot.offer_at(now, bench.generation("g"));
+    let new = bench.slot.active().number();
+    for _ in 0..5 {
+        bench.slot.record(Some(old), Outcome::Trap, now);
+    }
+    assert_eq!((bench.slot.active().number(), bench.slot.status().state), (new, State::Active));
+}
+
+#[test]
+fn of_three_generations_in_a_row_the_last_that_has_not_failed_comes_back() {
+    let bench = Bench::new("g");
+    let now = Instant::now();
+    let first = bench.slot.active().number();
+    bench.slot.offer_at(now, bench.generation("t"));
+    let number = bench.slot.active().number();
+    bench.slot.record(Some(number), Outcome::Trap, now);
+    bench.slot.offer_at(now, bench.generation("t"));
+    assert!(bench.slot.revert());
+    assert_eq!(bench.slot.active().number(), first, "the second had failed");
+    bench.slot.offer_at(now, bench.generation("g"));
+    let third = bench.slot.active().number();
+    bench.slot.offer_at(now, bench.generation("t"));
+    assert!(bench.slot.revert() && !bench.slot.revert());
+    assert_eq!(bench.slot.active().number(), third);
+}
+
+#[test]
+fn a_topic_outside_of_the_fence_spoils_the_call() {
+    let mut bench = Bench::new("g");
+    bench.slot.set_policy(Policy { topics: vec!["up/#".to_owned()], ..Policy::default() });
+    let fault = bench.uplink().unwrap_err();
+    let reason = "topic \"good\" is not among `topics` of the configuration";
+    assert_eq!(fault, Fault::InvalidOutput(reason.to_owned()));
+    bench.slot.set_policy(Policy { topics: vec!["up/#".to_owned(), "+".to_owned()], ..Policy::default() });
+    bench.uplink().unwrap();
 }
