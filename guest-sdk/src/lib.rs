@@ -31,8 +31,12 @@
 use std::borrow::Cow;
 use std::fmt;
 
+#[cfg(feature = "case")]
+pub mod case;
+
 /// What is generated from the contract.
 #[doc(hidden)]
+#[cfg(not(feature = "case"))]
 #[allow(missing_docs, clippy::all)]
 pub mod bindings {
     wit_bindgen::generate!({
@@ -42,6 +46,22 @@ pub mod bindings {
         pub_export_macro: true,
         export_macro_name: "export_component",
         default_bindings_module: "tidegate_sdk::bindings",
+    });
+}
+
+/// The same, and its types can be read from JSON and written to it.
+#[doc(hidden)]
+#[cfg(feature = "case")]
+#[allow(missing_docs, clippy::all)]
+pub mod bindings {
+    wit_bindgen::generate!({
+        path: "../wit",
+        world: "translator",
+        generate_all,
+        pub_export_macro: true,
+        export_macro_name: "export_component",
+        default_bindings_module: "tidegate_sdk::bindings",
+        additional_derives: [serde::Serialize, serde::Deserialize],
     });
 }
 

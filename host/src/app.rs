@@ -18,6 +18,7 @@ use tidegate_proto::lwm2m::model::Models;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 
+use crate::admin::{self, View};
 use crate::bridge::{Downlink, Faults, Shared, UplinkBridge};
 use crate::config::{self, Config};
 use crate::deployment::{self, Deployment, Outlet};
@@ -60,6 +61,7 @@ impl Gateway {
         let mut security = Security::prepare(config, count)?;
         let coap = net::bind_listeners("[coap] listen", &config.coap.listen, count.into())?;
         let dtls = net::bind_listeners("[dtls] listen", &config.dtls.listen, count.into())?;
+        let http = admin::bind(&config.http.listen)?;
         let listening = (addresses(&coap), addresses(&dtls));
         let (embedded, options) = broker(config).await?;
         let broker = match &embedded {
@@ -95,8 +97,15 @@ impl Gateway {
             directory: Arc::clone(&shared.directory),
             subscriber: session.subscriber(),
             shards: handles.clone(),
+            board: Arc::default(),
             lane,
         };
+        let view = View {
+            translators: Arc::clone(&outlet.board),
+            routing: Arc::clone(&shared.routing),
+            directory: Arc::clone(&shared.directory),
+        };
+        admin::serve(http, &view, &stopped)?;
         let translators = deployment::Watch::start(deployment, outlet, slots, LOOK_EVERY, stopped.clone())?;
         let security = security.map(|security| security.start(config, handles.clone(), stopped.clone()));
         let readers = Readers { current: Arc::clone(&shared.models), shards: handles };

@@ -2,6 +2,7 @@
 //!
 //! ARCHITECTURE.md in the repository shows the way of a notification through these modules.
 
+mod admin;
 pub mod app;
 pub mod bridge;
 mod change;

@@ -16,6 +16,7 @@ use crate::inbox::Inbox;
 pub struct Application {
     client: AnyClient,
     inbox: Arc<Inbox<Message>>,
+    statuses: Arc<Inbox<Message>>,
     own_topics: Arc<Mutex<HashSet<String>>>,
     closing: Arc<AtomicBool>,
 }
@@ -60,12 +61,14 @@ impl Application {
     /// Connect to the broker on this loopback port and subscribe.
     pub fn connect(port: u16, version: MqttVersion) -> Result<Self> {
         let inbox = Arc::new(Inbox::default());
+        let statuses = Arc::new(Inbox::default());
         let ready = Arc::new(Inbox::default());
         let closing = Arc::new(AtomicBool::new(false));
         let name = format!("application-{}-{port}", std::process::id());
         let own_topics = Arc::default();
         let listener = Listener {
             inbox: Arc::clone(&inbox),
+            statuses: Arc::clone(&statuses),
             own_topics: Arc::clone(&own_topics),
             ready: Arc::clone(&ready),
             closing: Arc::clone(&closing),
@@ -89,7 +92,7 @@ impl Application {
             }
         };
         ready.take("answer to the subscription", |()| true)?;
-        Ok(Self { client, inbox, own_topics, closing })
+        Ok(Self { client, inbox, statuses, own_topics, closing })
     }
 
     /// Publish a JSON command with QoS 1.
@@ -140,6 +143,11 @@ impl Application {
         self.inbox.drain()
     }
 
+    /// What the gateway has told about its translators, which is not among the rest.
+    pub fn statuses(&self) -> &Inbox<Message> {
+        &self.statuses
+    }
+
     /// Everything that has arrived and not been taken, for a look from outside.
     pub fn inbox(&self) -> &Inbox<Message> {
         &self.inbox
@@ -174,6 +182,7 @@ impl std::fmt::Debug for Message {
 /// What polls the connection: nothing else may, and it must never stop.
 struct Listener {
     inbox: Arc<Inbox<Message>>,
+    statuses: Arc<Inbox<Message>>,
     own_topics: Arc<Mutex<HashSet<String>>>,
     ready: Arc<Inbox<()>>,
     closing: Arc<AtomicBool>,
@@ -213,7 +222,9 @@ impl Listener {
     }
 
     fn received(&self, message: Message) {
-        if !self.own_topics.lock().unwrap_or_else(PoisonError::into_inner).contains(&message.topic) {
+        if message.topic.starts_with("tidegate/translator/") {
+            self.statuses.put(message);
+        } else if !self.own_topics.lock().unwrap_or_else(PoisonError::into_inner).contains(&message.topic) {
             self.inbox.put(message);
         }
     }

@@ -1,8 +1,8 @@
 //! The gateway under test, as a process.
 
 use std::fs::OpenOptions;
-use std::io::Write;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
@@ -22,6 +22,7 @@ pub struct Gateway {
     coap: SocketAddr,
     dtls: SocketAddr,
     mqtt: u16,
+    http: u16,
     log: &'static str,
 }
 
@@ -59,7 +60,9 @@ pub struct Setup {
     pub store: Json,
     /// What it logs, for `--log`; empty: as by default.
     pub log: &'static str,
-    /// Names and texts of further files in its folder: keys and certificates.
+    /// Whether it listens for HTTP.
+    pub http: bool,
+    /// Names and texts of further files in its folder: keys and certificates; those under `plugins/` are translators.
     pub files: Vec<(String, String)>,
     /// Names and texts of the files that the folder of object definitions begins with, see [`Gateway::models`].
     pub models: Vec<(String, String)>,
@@ -80,12 +83,13 @@ impl Setup {
             credentials: Json::Null,
             store: json!({}),
             log: "",
+            http: false,
             files: Vec::new(),
             models: Vec::new(),
         }
     }
 
-    fn toml(&self, coap: u16, dtls: u16, mqtt: u16) -> Result<String> {
+    fn toml(&self, [coap, dtls, mqtt, http]: [u16; 4]) -> Result<String> {
         let broker = match self.broker {
             Broker::On(port) => format!("mqtt://127.0.0.1:{port}"),
             Broker::Embedded => "embedded".to_owned(),
@@ -109,6 +113,7 @@ impl Setup {
                 "version": self.version,
                 "embedded": { "listen": [format!("127.0.0.1:{mqtt}")] },
             },
+            "http": { "listen": if http == 0 { json!([]) } else { json!([format!("127.0.0.1:{http}")]) } },
             "registration": self.registration,
             "store": self.store,
             "translator": translators,
@@ -143,6 +148,25 @@ impl Gateway {
     /// The loopback port of the broker it publishes to.
     pub fn mqtt(&self) -> u16 {
         self.mqtt
+    }
+
+    /// What `[http]` answers at a path: its body.
+    pub fn http(&self, path: &str) -> Result<String> {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.http))?;
+        stream
+            .write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let (head, body) = answer.split_once("\r\n\r\n").context("no HTTP answer")?;
+        if !head.starts_with("HTTP/1.1 200") {
+            bail!("{path}: {head}");
+        }
+        Ok(body.to_owned())
+    }
+
+    /// Its folder of translators.
+    pub fn plugins(&self) -> PathBuf {
+        self.folder.path().join(PLUGINS)
     }
 
     /// The process, for its log and its end.
@@ -202,11 +226,13 @@ impl Gateway {
     fn start_once(setup: &Setup) -> Result<Self> {
         let folder = TempDir::new()?;
         let (coap, dtls, embedded) = (port::free()?, port::free()?, port::free()?);
-        std::fs::write(folder.path().join(CONFIGURATION), setup.toml(coap, dtls, embedded)?)?;
+        let http = if setup.http { port::free()? } else { 0 };
+        std::fs::write(folder.path().join(CONFIGURATION), setup.toml([coap, dtls, embedded, http])?)?;
         if !setup.credentials.is_null() {
             let text = toml::to_string(&setup.credentials).context("writing credentials.toml")?;
             write_secret(&folder.path().join(CREDENTIALS), &text)?;
         }
+        std::fs::create_dir(folder.path().join(PLUGINS))?;
         for (name, text) in &setup.files {
             write_secret(&folder.path().join(name), text)?;
         }
@@ -220,7 +246,7 @@ impl Gateway {
             Broker::Embedded => embedded,
         };
         let (coap, dtls) = ((Ipv4Addr::LOCALHOST, coap).into(), (Ipv4Addr::LOCALHOST, dtls).into());
-        Ok(Self { process, folder, coap, dtls, mqtt, log: setup.log })
+        Ok(Self { process, folder, coap, dtls, mqtt, http, log: setup.log })
     }
 }
 
@@ -266,6 +292,8 @@ fn beside_this_test() -> Result<PathBuf> {
 const CONFIGURATION: &str = "tidegate.toml";
 /// The default of `[dtls] credentials`.
 const CREDENTIALS: &str = "credentials.toml";
+/// The default of `[plugins] directory`.
+const PLUGINS: &str = "plugins";
 /// The default of `[models] directory`.
 const MODELS: &str = "models";
 

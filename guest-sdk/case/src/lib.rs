@@ -1,2 +1,241 @@
-//! The cases of a translator: what goes in, what must come out. Read by the SDK's native runner and by the gateway's.
+//! Cases of a Tidegate translator: an event or a message goes in, and what must come out is written beside it.
+//!
+//! A case is a TOML file. The SDK runs it natively (`tidegate_sdk::case::run`), `tidegate plugin test` in the gateway's own
+//! engine; both get the same [`Case`] from here, and compare with [`Step::check`].
+//!
+//! ```
+//! let text = r#"
+//!     name = "a temperature"
+//!     [uplink]
+//!     endpoint = "urn:imei:001"
+//!     cause = "notified"
+//!     path = "/3303/0/5700"
+//!     samples = [{ path = "/3303/0/5700", float = 21.5 }]
+//!     [[publish]]
+//!     topic = "temperature"
+//!     json = { celsius = 21.5 }
+//! "#;
+//! let case = tidegate_case::Case::parse(text, "temperature.toml").unwrap();
+//! assert_eq!((case.name.as_str(), case.steps.len()), ("a temperature", 1));
+//! ```
+//!
+//! Inputs and outcomes are the contract as JSON, as serde has it on the SDK's types: a record is an object with keys in
+//! snake_case, a variant `"Name"` or `{"Name": value}`, an option null or the value, a list or a tuple an array.
 #![deny(missing_docs)]
+
+mod bless;
+mod bytes;
+mod expect;
+mod input;
+mod operation;
+mod sample;
+mod short;
+mod time;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+pub use expect::{Expected, Mismatch};
+
+/// What goes into a translator, and what must come out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Case {
+    /// What it shows; the file's name if it has none.
+    pub name: String,
+    /// For `configure`; an object.
+    pub settings: Value,
+    /// One after the other; the state of a translator that has some goes from one to the next.
+    pub steps: Vec<Step>,
+}
+
+/// One call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// What goes in.
+    pub input: Input,
+    /// What must come out.
+    pub expected: Expected,
+}
+
+/// What goes into a call.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// The contract's event.
+    Uplink(Value),
+    /// The contract's message.
+    Downlink(Value),
+}
+
+/// What came out of a call.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// The contract's actions.
+    Actions(Vec<Value>),
+    /// There are none.
+    Fault {
+        /// `unsupported`, `malformed`, `internal`; in the gateway also `trap`, `limit`, `invalid_output`.
+        kind: String,
+        /// Why.
+        text: String,
+    },
+}
+
+impl Case {
+    /// Reads the text of a case; `file` is what errors call it.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its line.
+    pub fn parse(text: &str, file: &str) -> Result<Self, CaseError> {
+        let error = |line, message: String| CaseError { file: file.to_owned(), line, message };
+        let raw: RawCase = toml::from_str(text).map_err(|of| {
+            let line =
+                of.span().map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+            error(line, of.message().to_owned())
+        })?;
+        let stem = Path::new(file).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        raw.read(stem).map_err(|message| error(0, message))
+    }
+
+    /// Reads all `*.toml` of a folder, in the order of their names.
+    ///
+    /// # Errors
+    /// The folder or a file cannot be read, or a case is wrong.
+    pub fn load(folder: &Path) -> Result<Vec<(PathBuf, Self)>, CaseError> {
+        let unreadable = |path: &Path, error: &std::io::Error| CaseError {
+            file: path.display().to_string(),
+            line: 0,
+            message: error.to_string(),
+        };
+        let entries = std::fs::read_dir(folder).map_err(|error| unreadable(folder, &error))?;
+        let mut files = entries
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| unreadable(folder, &error))?;
+        files.retain(|file| file.extension().is_some_and(|extension| extension == "toml"));
+        files.sort();
+        let read = |file: PathBuf| {
+            let text = std::fs::read_to_string(&file).map_err(|error| unreadable(&file, &error))?;
+            let case = Self::parse(&text, &file.display().to_string())?;
+            Ok((file, case))
+        };
+        files.into_iter().map(read).collect()
+    }
+
+    /// The text of a case with what came out in the place of what was expected; everything else stays as it was typed. One
+    /// outcome for each step.
+    ///
+    /// # Errors
+    /// The text is no case.
+    pub fn bless(text: &str, outcomes: &[Outcome]) -> Result<String, CaseError> {
+        bless::bless(text, outcomes)
+    }
+}
+
+impl Step {
+    /// Whether what came out is what was expected. Publications are compared in their order, and so are requests; which of
+    /// both came first is not.
+    ///
+    /// # Errors
+    /// What differs, for people.
+    pub fn check(&self, outcome: &Outcome) -> Result<(), Mismatch> {
+        self.expected.check(outcome)
+    }
+}
+
+/// A case that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaseError {
+    /// Its file.
+    pub file: String,
+    /// From 1; 0 is the whole file.
+    pub line: usize,
+    /// What is wrong.
+    pub message: String,
+}
+
+impl fmt::Display for CaseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            0 => write!(f, "{}: {}", self.file, self.message),
+            line => write!(f, "{}:{line}: {}", self.file, self.message),
+        }
+    }
+}
+
+impl std::error::Error for CaseError {}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawCase {
+    name: Option<String>,
+    settings: Option<Value>,
+    uplink: Option<input::Uplink>,
+    downlink: Option<input::Downlink>,
+    #[serde(default)]
+    publish: Vec<expect::Publish>,
+    #[serde(default)]
+    perform: Vec<expect::Perform>,
+    expect: Option<expect::Fault>,
+    #[serde(default)]
+    step: Vec<RawStep>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawStep {
+    uplink: Option<input::Uplink>,
+    downlink: Option<input::Downlink>,
+    #[serde(default)]
+    publish: Vec<expect::Publish>,
+    #[serde(default)]
+    perform: Vec<expect::Perform>,
+    expect: Option<expect::Fault>,
+}
+
+impl RawCase {
+    fn read(self, stem: String) -> Result<Case, String> {
+        let Self { name, settings, uplink, downlink, publish, perform, expect, step } = self;
+        let settings = settings.unwrap_or_else(|| json!({}));
+        if !settings.is_object() {
+            return Err("`settings` is a table".to_owned());
+        }
+        let only = RawStep { uplink, downlink, publish, perform, expect };
+        let steps = if step.is_empty() {
+            vec![only.read()?]
+        } else if only.is_empty() {
+            let numbered = step.into_iter().zip(1..);
+            numbered
+                .map(|(step, number)| step.read().map_err(|why| format!("step {number}: {why}")))
+                .collect::<Result<_, _>>()?
+        } else {
+            return Err("a case with `[[step]]` has everything else within its steps".to_owned());
+        };
+        Ok(Case { name: name.unwrap_or(stem), settings, steps })
+    }
+}
+
+impl RawStep {
+    fn is_empty(&self) -> bool {
+        let Self { uplink, downlink, publish, perform, expect } = self;
+        uplink.is_none() && downlink.is_none() && publish.is_empty() && perform.is_empty() && expect.is_none()
+    }
+
+    fn read(self) -> Result<Step, String> {
+        let Self { uplink, downlink, publish, perform, expect } = self;
+        let input = match (uplink, downlink) {
+            (Some(uplink), None) => Input::Uplink(uplink.event()?),
+            (None, Some(downlink)) => Input::Downlink(downlink.message()?),
+            (None, None) => return Err("there is neither `[uplink]` nor `[downlink]`".to_owned()),
+            (Some(_), Some(_)) => {
+                return Err("there is both `[uplink]` and `[downlink]`; write two `[[step]]`".to_owned());
+            }
+        };
+        Ok(Step { input, expected: Expected::new(publish, perform, expect)? })
+    }
+}
+
+#[cfg(test)]
+mod tests;

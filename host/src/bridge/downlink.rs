@@ -13,6 +13,7 @@ use tidegate_proto::lwm2m::server::Event;
 use tokio::sync::mpsc;
 
 use super::callers::Callers;
+use super::fault::About;
 use super::{Shared, address, lower, message};
 use crate::config::matches_filter;
 use crate::mqtt::{Lane, Publication};
@@ -123,7 +124,9 @@ impl Downlink {
             }
             Err(fault) => {
                 let about = if let Event::Failed { endpoint, .. } = event { endpoint } else { "" };
-                let told = self.shared.faults.tell(&name, "uplink", about, &fault);
+                let about = About { direction: "uplink", cause: "failed", of: about };
+                let active = self.callers.slot(slot).active();
+                let told = self.shared.faults.tell(&name, &active, &about, &fault);
                 self.publish(told.into_iter().collect());
             }
         }
@@ -132,7 +135,9 @@ impl Downlink {
     /// The sender of a message that a translator failed on is told, if it said where; the device is told nothing.
     fn fail(&mut self, slot: usize, message: &Publication, fault: &Fault) {
         let name = self.callers.slot(slot).name().to_owned();
-        let told = self.shared.faults.tell(&name, "downlink", &message.topic, fault);
+        let about = About { direction: "downlink", cause: "message", of: &message.topic };
+        let active = self.callers.slot(slot).active();
+        let told = self.shared.faults.tell(&name, &active, &about, fault);
         let text =
             serde_json::json!({"translator": name, "outcome": fault.outcome(), "reason": fault.to_string()});
         let reply = message::reply(message, text.to_string().into_bytes());

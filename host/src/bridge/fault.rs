@@ -12,7 +12,7 @@ use tidegate_proto::lwm2m::registration::Registration;
 use tidegate_proto::lwm2m::server::{Content, Event};
 
 use crate::mqtt::Publication;
-use crate::plugin::Fault;
+use crate::plugin::{Fault, Generation};
 
 /// The faults of all translators, told on `tidegate/fault` at most once a second for each slot.
 #[derive(Debug, Default)]
@@ -32,19 +32,24 @@ impl Faults {
         Self::default()
     }
 
-    /// The message about a fault, unless one was told just now.
+    /// The message about a fault of a slot's generation, unless one was told just now.
     pub(crate) fn tell(
         &self,
         slot: &str,
-        direction: &str,
-        about: &str,
+        generation: &Generation,
+        about: &About<'_>,
         fault: &Fault,
     ) -> Option<Publication> {
-        tracing::warn!(translator = slot, direction, about, outcome = fault.outcome(), reason = %fault, "translator fault");
-        let suppressed = self.take_turn(slot, Instant::now())?;
+        let About { direction, cause, of } = about;
+        let (outcome, number) = (fault.outcome(), generation.number());
+        let Some(suppressed) = self.take_turn(slot, Instant::now()) else {
+            tracing::debug!(translator = slot, generation = number, direction, cause, about = of, outcome, reason = %fault, "translator fault");
+            return None;
+        };
+        tracing::warn!(translator = slot, generation = number, direction, cause, about = of, outcome, reason = %fault, suppressed, "translator fault");
         let text = json!({
-            "translator": slot, "direction": direction, "about": about, "outcome": fault.outcome(),
-            "reason": fault.to_string(), "suppressed": suppressed,
+            "translator": slot, "generation": number, "digest": generation.digest(), "direction": direction,
+            "cause": cause, "about": of, "outcome": outcome, "reason": fault.to_string(), "suppressed": suppressed,
         });
         Some(publication(FAULT_TOPIC.to_owned(), &text))
     }
@@ -64,6 +69,32 @@ impl Faults {
         let suppressed = std::mem::take(&mut before.suppressed);
         before.last = now;
         Some(suppressed)
+    }
+}
+
+/// What a call that failed was about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct About<'a> {
+    /// `uplink` or `downlink`.
+    pub(crate) direction: &'static str,
+    /// The kind of event, `message` for an MQTT message.
+    pub(crate) cause: &'static str,
+    /// The endpoint, or the topic.
+    pub(crate) of: &'a str,
+}
+
+/// The kind of an event, as the contract names it.
+pub(crate) fn cause(event: &Event) -> &'static str {
+    match event {
+        Event::Registered { .. } => "registered",
+        Event::Updated { .. } => "updated",
+        Event::Ended { .. } => "ended",
+        Event::Answered { .. } => "answered",
+        Event::Notified { .. } => "notified",
+        Event::Sent { .. } => "sent",
+        Event::Progressed { .. } => "progressed",
+        Event::Failed { .. } => "failed",
+        Event::Refused { .. } => "refused",
     }
 }
 

@@ -9,6 +9,7 @@ mod address;
 mod callers;
 pub mod downlink;
 mod fault;
+mod hold;
 mod lift;
 mod lower;
 mod message;

@@ -4,21 +4,27 @@
 //! 2. one call into each translator;
 //! 3. its publications go into the shard's lane, all or none;
 //! 4. its requests go to the shards of their clients.
+//!
+//! What it fails on is published raw, dropped, or held for another generation ([`hold`](super::hold)).
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
 
 use tidegate_proto::lwm2m::format;
 use tidegate_proto::lwm2m::registration::Registration;
 use tidegate_proto::lwm2m::server::{self, Event, Settlement};
 
 use super::callers::Callers;
+use super::fault::About;
+use super::hold::{Entry, Hold};
 use super::{Shared, address, fault, lower, message, split_context};
 use crate::config::OnFault;
 use crate::mqtt::{Lane, Publication, Refusal, Refused};
 use crate::net::{Clock, Command, ShardHandle, Uplink};
-use crate::plugin::Fault;
 use crate::plugin::contract::events;
 use crate::plugin::contract::types::{Action, Request};
+use crate::plugin::{self, Fault, Slot};
 
 /// The bridge of one shard.
 #[derive(Debug)]
@@ -30,6 +36,8 @@ pub struct UplinkBridge {
     shards: Vec<ShardHandle>,
     /// Publications of events that no device would repeat, waiting for room.
     backlog: VecDeque<Vec<Publication>>,
+    /// Events that wait for a better generation.
+    hold: Hold,
     /// Publications that found no room at all.
     dropped: u64,
 }
@@ -38,24 +46,33 @@ impl UplinkBridge {
     /// For a shard of this number. `shards` are all shards, by number.
     pub fn new(shard: u8, shared: Shared, lane: Lane, shards: Vec<ShardHandle>) -> Self {
         let callers = Callers::new(&shared.routing);
-        Self { shard, shared, callers, lane, shards, backlog: VecDeque::new(), dropped: 0 }
+        Self {
+            shard,
+            shared,
+            callers,
+            lane,
+            shards,
+            backlog: VecDeque::new(),
+            hold: Hold::default(),
+            dropped: 0,
+        }
     }
 
     /// Call the translators that an event concerns.
     fn translate(&mut self, event: &Event) -> Outcome {
-        self.callers.follow();
-        let mut outcome = Outcome::default();
+        self.follow();
+        let mut outcome = Outcome { received: Clock::timestamp(), ..Outcome::default() };
         let routing = self.callers.routing();
         match concerned(event) {
             // The way of every notification: nothing is shared and nothing allocated to find its one translator.
             Concerned::Asker(context) => {
                 if let Some(slot) = routing.slot_named(split_context(context).0) {
-                    self.call(slot, event, &mut outcome);
+                    self.attend(slot, event, &mut outcome);
                 }
             }
             Concerned::Routes(registration) => {
                 for slot in routing.slots_for(registration) {
-                    self.call(slot, event, &mut outcome);
+                    self.attend(slot, event, &mut outcome);
                 }
             }
             Concerned::Nobody => {}
@@ -63,8 +80,16 @@ impl UplinkBridge {
         outcome
     }
 
+    /// Call a translator, unless older events must come first.
+    fn attend(&mut self, slot: usize, event: &Event, outcome: &mut Outcome) {
+        if !self.hold.is_empty() && self.hold.has_due(self.callers.slot(slot), Instant::now()) {
+            return self.keep(slot, event, None, outcome);
+        }
+        self.call(slot, event, outcome);
+    }
+
     fn call(&mut self, slot: usize, event: &Event, outcome: &mut Outcome) {
-        let received = Clock::timestamp();
+        let received = outcome.received;
         let caller = self.callers.caller(slot);
         let result =
             lower::with_event(event, &self.shared.models.load(), received, |event| match senseless(event) {
@@ -102,21 +127,119 @@ impl UplinkBridge {
         }
     }
 
-    fn fail(&self, slot: usize, event: &Event, fault: &Fault, outcome: &mut Outcome) {
-        let slot = self.callers.slot(slot);
-        outcome.publications.extend(self.shared.faults.tell(slot.name(), "uplink", endpoint(event), fault));
-        if slot.policy().on_fault == OnFault::Raw {
-            outcome.publications.extend(fault::raw(event, &self.shared.models.load()));
+    fn fail(&mut self, slot: usize, event: &Event, fault: &Fault, outcome: &mut Outcome) {
+        let of = self.callers.slot(slot);
+        let active = of.active();
+        let about = About { direction: "uplink", cause: fault::cause(event), of: endpoint(event) };
+        outcome.publications.extend(self.shared.faults.tell(of.name(), &active, &about, fault));
+        outcome.fault = Some(fault.class());
+        match (of.policy().on_fault, fault) {
+            (OnFault::Drop, _) => {}
+            (OnFault::Hold, Fault::Unavailable(_)) => self.keep(slot, event, None, outcome),
+            // Each is tried once more.
+            (OnFault::Hold, _) if !outcome.is_replay => {
+                self.keep(slot, event, Some(active.number()), outcome);
+            }
+            (OnFault::Hold | OnFault::Raw, _) => {
+                outcome.publications.extend(fault::raw(event, &self.shared.models.load()));
+            }
         }
     }
 
+    /// Hold an event. What falls out for it is published raw.
+    fn keep(&mut self, slot: usize, event: &Event, failed_on: Option<u64>, outcome: &mut Outcome) {
+        outcome.is_held = true;
+        let of = Arc::clone(self.callers.slot(slot));
+        let entry = Entry { event: event.clone(), received: outcome.received, failed_on };
+        if outcome.is_replay {
+            self.hold.put_back(&of, entry);
+        } else if let Some(fallen) = self.hold.push(&of, entry, of.policy().hold) {
+            self.callers.caller(slot).hold(self.hold.len(&of), 1);
+            outcome.publications.extend(fault::raw(&fallen.event, &self.shared.models.load()));
+        }
+        self.callers.caller(slot).hold(self.hold.len(&of), 0);
+    }
+
+    /// Follow the routing. What is held for slots that are gone is published raw.
+    fn follow(&mut self) {
+        for gone in self.callers.follow() {
+            self.release(&gone);
+        }
+    }
+
+    fn release(&mut self, slot: &Arc<Slot>) {
+        let entries: Vec<Entry> = self.hold.take(slot).collect();
+        let models = self.shared.models.load_full();
+        self.backlog
+            .extend(entries.iter().filter_map(|entry| Some(vec![fault::raw(&entry.event, &models)?])));
+    }
+
+    /// Try what is held on a generation that it was not tried on yet: so many in a turn, and no more after a crash, which
+    /// may have taken long. False if there is more.
+    fn replay(&mut self, requests: &mut Vec<server::Request>) -> bool {
+        for of in self.hold.slots() {
+            let routing = self.callers.routing();
+            let slot = routing.slots().iter().position(|slot| Arc::ptr_eq(slot, &of));
+            let Some(slot) = slot.filter(|_| of.policy().on_fault == OnFault::Hold) else {
+                self.release(&of);
+                continue;
+            };
+            for _ in 0..REPLAYS {
+                let Some(entry) = self.hold.pop_due(&of, Instant::now()) else { break };
+                let mut outcome = Outcome { received: entry.received, is_replay: true, ..Outcome::default() };
+                self.call(slot, &entry.event, &mut outcome);
+                let has_crashed =
+                    matches!(outcome.fault, Some(plugin::Outcome::Trap | plugin::Outcome::Limit));
+                self.backlog.push_back(outcome.publications);
+                self.dispatch(outcome.requests, requests);
+                if !self.drain_backlog() || has_crashed {
+                    break;
+                }
+            }
+            self.callers.caller(slot).hold(self.hold.len(&of), 0);
+            if self.hold.has_due(&of, Instant::now()) {
+                return false;
+            }
+        }
+        self.drain_backlog()
+    }
+
+    fn dispatch(&self, asked: Vec<(u8, server::Request)>, requests: &mut Vec<server::Request>) {
+        for (shard, request) in asked {
+            if shard == self.shard {
+                requests.push(request);
+            } else if let Some(handle) = self.shards.get(usize::from(shard))
+                && handle.send(Command::Perform(request)).is_err()
+            {
+                tracing::warn!(shard, "a request is lost: the client's shard is busy");
+            }
+        }
+    }
+
+    fn drain_backlog(&mut self) -> bool {
+        while let Some(publications) = self.backlog.pop_front() {
+            if publications.is_empty() {
+                continue;
+            }
+            if let Err(refused) = self.lane.offer(publications) {
+                if refused.reason == Refusal::TooMany {
+                    self.give_up(refused.publications.len(), Refusal::TooMany);
+                    continue;
+                }
+                self.backlog.push_front(refused.publications);
+                return false;
+            }
+        }
+        true
+    }
+
     /// Queue publications: whether there was room for them.
-    fn queue(&mut self, publications: Vec<Publication>, event: &Event) -> Settlement {
+    fn queue(&mut self, publications: Vec<Publication>, event: &Event, is_held: bool) -> Settlement {
         if publications.is_empty() {
             return Settlement::Accepted;
         }
         // What waits goes first, so that a client's messages keep their order.
-        let publications = if self.flush() {
+        let publications = if self.drain_backlog() {
             match self.lane.offer(publications) {
                 Ok(()) => return Settlement::Accepted,
                 // It would not fit either when the device says it again.
@@ -128,6 +251,11 @@ impl UplinkBridge {
         } else {
             publications
         };
+        // What is held must not come again.
+        if is_held {
+            self.backlog.push_back(publications);
+            return Settlement::Accepted;
+        }
         if repeats(event) {
             return Settlement::Refused;
         }
@@ -154,33 +282,33 @@ impl Uplink for UplinkBridge {
         if let Some(rejection) = outcome.rejection {
             return rejection;
         }
-        let settlement = self.queue(outcome.publications, event);
+        let settlement = self.queue(outcome.publications, event, outcome.is_held);
         if settlement == Settlement::Accepted {
-            for (shard, request) in outcome.requests {
-                if shard == self.shard {
-                    requests.push(request);
-                } else if let Some(handle) = self.shards.get(usize::from(shard))
-                    && handle.send(Command::Perform(request)).is_err()
-                {
-                    tracing::warn!(shard, "a request is lost: the client's shard is busy");
-                }
-            }
+            self.dispatch(outcome.requests, requests);
         }
         settlement
     }
 
-    fn wake(&mut self, _requests: &mut Vec<server::Request>) {
-        self.callers.follow();
+    fn flush(&mut self, requests: &mut Vec<server::Request>) -> bool {
+        if !self.drain_backlog() {
+            return false;
+        }
+        if self.hold.is_empty() {
+            return true;
+        }
+        self.follow();
+        self.replay(requests)
     }
 
-    fn flush(&mut self) -> bool {
-        while let Some(publications) = self.backlog.pop_front() {
-            if let Err(refused) = self.lane.offer(publications) {
-                self.backlog.push_front(refused.publications);
-                return false;
-            }
+    fn close(&mut self) {
+        // It would be lost with the process.
+        for slot in self.hold.slots() {
+            self.release(&slot);
         }
-        true
+        if !self.drain_backlog() {
+            let left = self.backlog.iter().map(Vec::len).sum();
+            self.give_up(left, Refusal::Full);
+        }
     }
 }
 
@@ -191,6 +319,14 @@ struct Outcome {
     requests: Vec<(u8, server::Request)>,
     /// The event is not for any translator.
     rejection: Option<Settlement>,
+    /// When the event came, Unix time in milliseconds.
+    received: i64,
+    /// Whether the event was held.
+    is_replay: bool,
+    /// Whether the event is held now.
+    is_held: bool,
+    /// How the last call failed.
+    fault: Option<plugin::Outcome>,
     /// How deep in failures of its own requests a translator is.
     depth: u8,
 }
@@ -258,5 +394,7 @@ fn endpoint(event: &Event) -> &str {
     }
 }
 
+/// Held events that are tried in a turn.
+const REPLAYS: usize = 64;
 /// Events whose publications may wait for room.
 const BACKLOG: usize = 1_024;

@@ -60,36 +60,7 @@ impl Config {
         let text = std::fs::read_to_string(file).map_err(|error| ConfigError::unreadable(file, &error))?;
         let config = Self::parse(&text, file)?;
         let origin = Origin { file: Some(file.to_owned()), text: text.into(), plugins: None };
-        let config = Self { origin, ..config };
-        match config.ahead_of_its_time() {
-            Some(error) => Err(error),
-            None => Ok(config),
-        }
-    }
-
-    /// A setting that is understood, but has no effect in this version yet: better refused than silently without one.
-    fn ahead_of_its_time(&self) -> Option<ConfigError> {
-        let refused = |key: &str, translator: Option<&str>, what: &str| {
-            Some(self.error(
-                key,
-                translator,
-                format!("{what} not available in this version yet; remove the key"),
-            ))
-        };
-        if !self.http.listen.is_empty() && self.http != Http::default() {
-            return refused("http.listen", None, "the HTTP interface is");
-        }
-        let default = Translator::default();
-        self.translators.iter().find_map(|of| {
-            if of.on_fault == OnFault::Hold {
-                return refused("translator.on-fault", Some(&of.name), "`hold` is");
-            }
-            if of.hold != default.hold {
-                return refused("translator.hold", Some(&of.name), "`hold` is");
-            }
-            (!of.topics.is_empty())
-                .then(|| refused("translator.topics", Some(&of.name), "a fence for topics is"))?
-        })
+        Ok(Self { origin, ..config })
     }
 
     /// Reads the text of a file; `file` serves for error texts and as the start of relative paths.

@@ -259,22 +259,3 @@ fn an_error_found_later_has_a_line_as_well() {
     let error = config.error("translator.settings.x", Some("b"), "wrong").to_string();
     assert_eq!(error, "tidegate.toml:8: translator.settings.x: wrong");
 }
-
-#[test]
-fn what_has_no_effect_yet_is_refused_when_a_file_is_loaded() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("tidegate.toml");
-    for (text, line, key) in [
-        ("[http]\nlisten = [\"127.0.0.1:80\"]\n", 2, "http.listen"),
-        ("[[translator]]\nname = \"emqx\"\non-fault = \"hold\"\n", 3, "translator.on-fault"),
-        ("[[translator]]\nname = \"emqx\"\nhold = 5\n", 3, "translator.hold"),
-        ("[[translator]]\nname = \"emqx\"\ntopics = [\"up/#\"]\n", 3, "translator.topics"),
-    ] {
-        std::fs::write(&file, text).unwrap();
-        let error = Config::load(&file).unwrap_err();
-        assert_eq!((error.line, error.key.as_str()), (line, key));
-        assert!(error.message.contains("not available in this version yet"), "{error}");
-    }
-    std::fs::write(&file, include_str!("../../../tidegate.toml")).unwrap();
-    Config::load(&file).unwrap();
-}

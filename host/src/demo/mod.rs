@@ -24,6 +24,7 @@ pub async fn run(options: DemoOptions) -> anyhow::Result<()> {
     let mut config = Config::default();
     config.coap.listen = vec![options.coap];
     config.mqtt.embedded.listen = vec![options.mqtt];
+    config.http.listen.clear();
     let gateway = Gateway::start(&config).await?;
     let coap = *gateway.coap().first().context("the gateway listens nowhere")?;
     println!("gateway: CoAP on {coap} (udp), MQTT broker on {}", gateway.broker());
@@ -82,6 +83,10 @@ async fn show(
 ) -> anyhow::Result<()> {
     let mut has_asked = false;
     while let Some((topic, payload)) = messages.recv().await {
+        // What the gateway says about itself is not what the demo is about.
+        if topic.starts_with("tidegate/") {
+            continue;
+        }
         let text = String::from_utf8_lossy(&payload).into_owned();
         let mut out = std::io::stdout().lock();
         writeln!(out, "{topic} {text}")?;

@@ -25,6 +25,7 @@ use tokio::sync::Notify;
 use self::candidate::{Key, blame, prove};
 use self::files::Files;
 use self::library::Library;
+pub(crate) use self::notice::Board;
 pub(crate) use self::plan::limits;
 use self::plan::{Plan, Wanted, named, plain};
 use self::roster::{Rejected, Roster, Standing};

@@ -1,12 +1,17 @@
 //! What is told on MQTT about slots: one retained message for each, whenever it has changed.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use serde_json::{Value as Json, json};
 
 use super::Deployment;
 use crate::mqtt::Publication;
+
+/// How each translator stands, by name.
+pub(crate) type Board = Arc<ArcSwap<BTreeMap<String, Json>>>;
 
 /// What was told last.
 #[derive(Debug, Default)]
@@ -24,15 +29,6 @@ impl Notices {
 
     /// Offers what has changed; `offer` says whether there was room.
     pub(super) fn tell(
-        &mut self,
-        deployment: &Deployment,
-        now: Instant,
-        offer: impl FnMut(Publication) -> bool,
-    ) {
-        self.tell_all(&status(deployment), now, offer);
-    }
-
-    fn tell_all(
         &mut self,
         status: &BTreeMap<String, Json>,
         now: Instant,

@@ -104,7 +104,8 @@ impl Plan {
         };
         let name = manifest.name.clone();
         if let Some(other) = self.wanted.iter().find(|other| other.name == name) {
-            let whose = other.file.as_ref().map_or("built in".to_owned(), |file| file.display().to_string());
+            let whose =
+                other.file.as_ref().map_or_else(|| "built in".to_owned(), |file| file.display().to_string());
             return Err(reject(
                 &name,
                 format!("{}: there is another translator {name:?} ({whose})", path.display()),

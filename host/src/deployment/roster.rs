@@ -144,7 +144,7 @@ impl Roster {
         match (standing, generation) {
             (Some(standing), generation) => {
                 if let Some(generation) = generation {
-                    let offered = Offered { number: generation.number(), key: key.clone() };
+                    let offered = Offered { number: generation.number(), key };
                     standing.slot.offer(Arc::new(generation));
                     standing.previous = Some(std::mem::replace(&mut standing.offered, offered));
                 } else if !wanted.is_stale

@@ -376,7 +376,7 @@ fn what_is_told_about_slots_is_told_once() {
             }
             has_room
         };
-        notices.tell(&scene.deployment, scene.now, offer);
+        notices.tell(&notice::status(&scene.deployment), scene.now, offer);
         (told.clone(), notices.next().is_some())
     };
     let (first, is_left) = tell(&scene, 2);

@@ -19,7 +19,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
 use tokio::time::MissedTickBehavior;
 
-use super::{Deployment, News, Occasion, notice};
+use super::{Board, Deployment, News, Occasion, notice};
 use crate::bridge::Routing;
 use crate::change::{Depth, Watched};
 use crate::mqtt::{Lane, Publication, Subscriber, Subscription};
@@ -40,6 +40,8 @@ pub(crate) struct Outlet {
     pub(crate) directory: Arc<Directory>,
     pub(crate) subscriber: Subscriber,
     pub(crate) shards: Vec<ShardHandle>,
+    /// How slots stand, for whoever asks.
+    pub(crate) board: Board,
     /// For what is told about slots.
     pub(crate) lane: Lane,
 }
@@ -127,7 +129,7 @@ impl Task {
                 _ = ticks.tick() => Occasion::Look,
             };
             let news = self.deployment.step(occasion, Instant::now());
-            self.pass_on(news);
+            self.pass_on(&news);
         }
     }
 
@@ -135,7 +137,7 @@ impl Task {
         self.deployment.next().into_iter().chain(self.notices.next()).min()
     }
 
-    fn pass_on(&mut self, news: News) {
+    fn pass_on(&mut self, news: &News) {
         if news.is_rerouted {
             self.outlet.routing.store(Arc::new(self.deployment.routing()));
         }
@@ -167,7 +169,9 @@ impl Task {
     fn tell_slots(&mut self) {
         let lane = &mut self.outlet.lane;
         let offer = |publication: Publication| lane.offer(vec![publication]).is_ok();
-        self.notices.tell(&self.deployment, Instant::now(), offer);
+        let status = notice::status(&self.deployment);
+        self.notices.tell(&status, Instant::now(), offer);
+        self.outlet.board.store(Arc::new(status));
     }
 
     /// Watches the plugin folder, that of each file, and that of the file it leads to if it is a symbolic link.

@@ -35,7 +35,7 @@ pub enum Command {
     Define(Arc<Models>),
     /// Take other credentials.
     Secure(Arc<Credentials>),
-    /// Another generation of a translator is in use, or others serve.
+    /// Another generation of a translator is in use, or others serve: see to what waits for that.
     Wake,
     /// States of associations are durable: which, and their bounds.
     Kept(Vec<(u64, u64)>),

@@ -40,11 +40,12 @@ pub trait Uplink: Send {
     /// `Refused` means that there was no room and nothing was queued.
     fn handle(&mut self, event: &Event, requests: &mut Vec<Request>) -> Settlement;
 
-    /// Other translators are in use: do what has waited for them, and add to `requests` what is to be asked of clients.
-    fn wake(&mut self, requests: &mut Vec<Request>);
+    /// Try again to queue what could not be refused, and do what has waited for another translator. Called once a turn.
+    /// True if nothing is left of it for now.
+    fn flush(&mut self, requests: &mut Vec<Request>) -> bool;
 
-    /// Try again to queue what could not be refused. True if nothing is left of it.
-    fn flush(&mut self) -> bool;
+    /// Queue what is left: nothing comes after it.
+    fn close(&mut self);
 }
 
 /// What a shard is made of, before its thread starts.
@@ -174,9 +175,13 @@ impl<U: Uplink> Driver<U> {
                 self.pump();
             }
             let kept = self.secure_turn(now);
-            backlog = !self.uplink.flush() || !kept;
+            backlog = !self.uplink.flush(&mut self.requests) || !kept;
+            if !self.requests.is_empty() {
+                self.perform_asked(now);
+                self.pump();
+            }
         }
-        self.uplink.flush();
+        self.uplink.close();
         self.part(commands).await;
     }
 
@@ -299,10 +304,8 @@ impl<U: Uplink> Driver<U> {
                     secure.kept(&bounds);
                 }
             }
-            Command::Wake => {
-                self.uplink.wake(&mut self.requests);
-                self.perform_asked(now);
-            }
+            // The turn itself is all that is wanted.
+            Command::Wake => {}
         }
         self.pump();
     }

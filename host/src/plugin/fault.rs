@@ -37,7 +37,8 @@ impl Fault {
         self.class().label()
     }
 
-    pub(super) fn class(&self) -> Outcome {
+    /// How a call that failed like this is counted.
+    pub fn class(&self) -> Outcome {
         match self {
             Self::Unsupported(_) => Outcome::Unsupported,
             Self::Malformed(_) => Outcome::Malformed,

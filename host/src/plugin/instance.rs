@@ -46,6 +46,11 @@ impl Caller {
         &self.slot
     }
 
+    /// Says how many events are held for the slot by whoever calls it here, and how many more had no room.
+    pub(crate) fn hold(&self, held: usize, fallen: u64) {
+        self.tally.hold(held, fallen);
+    }
+
     /// What is to be done about an event: checked against the limits, topics valid.
     ///
     /// # Errors

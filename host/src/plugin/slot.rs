@@ -127,6 +127,16 @@ impl Slot {
         self.history().changed = Some(changed);
     }
 
+    /// How often another generation took its place.
+    pub fn offered(&self) -> u64 {
+        self.history().offered
+    }
+
+    /// How many candidates failed at a step.
+    pub fn rejections(&self, step: Step) -> u64 {
+        self.history().rejected[step as usize]
+    }
+
     /// What all callers have counted since the start.
     pub fn totals(&self) -> Totals {
         let mut totals = Totals::default();
@@ -148,6 +158,11 @@ impl Slot {
             return Ok(());
         }
         actions::check_fence(actions, &policy.topics)
+    }
+
+    /// Whether calls fail at once, now.
+    pub(crate) fn rests(&self, now: Instant) -> bool {
+        self.admit(now).is_err()
     }
 
     pub(super) fn shared_name(&self) -> &Arc<str> {

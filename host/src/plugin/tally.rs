@@ -44,6 +44,10 @@ impl Count {
         }
     }
 
+    fn set(&self, to: u64) {
+        self.0.store(to, Ordering::Relaxed);
+    }
+
     fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -59,6 +63,10 @@ pub(super) struct Tally {
     /// Bytes of the largest instance.
     memory: Count,
     instances: Count,
+    /// Events that are held now.
+    held: Count,
+    /// Events that were held and found no room any more.
+    fallen: Count,
 }
 
 /// How many were below each bound, and their sum.
@@ -86,6 +94,12 @@ impl Tally {
         }
     }
 
+    /// So many events are held now, and so many more have fallen out.
+    pub(super) fn hold(&self, held: usize, fallen: u64) {
+        self.held.set(held as u64);
+        self.fallen.add(fallen);
+    }
+
     /// An instance has been made.
     pub(super) fn started(&self) {
         self.instances.add(1);
@@ -109,6 +123,10 @@ pub struct Totals {
     pub memory: u64,
     /// Instances made.
     pub instances: u64,
+    /// Events held.
+    pub held: u64,
+    /// Events that were held and found no room any more.
+    pub fallen: u64,
 }
 
 /// A histogram, added up.
@@ -134,6 +152,8 @@ impl Totals {
         self.fuel.add(&tally.fuel);
         self.memory = self.memory.max(tally.memory.get());
         self.instances += tally.instances.get();
+        self.held += tally.held.get();
+        self.fallen += tally.fallen.get();
     }
 }
 

@@ -307,9 +307,9 @@ impl Uplink for Told {
         Settlement::Accepted
     }
 
-    fn wake(&mut self, _: &mut Vec<Request>) {}
+    fn close(&mut self) {}
 
-    fn flush(&mut self) -> bool {
+    fn flush(&mut self, _: &mut Vec<Request>) -> bool {
         true
     }
 }

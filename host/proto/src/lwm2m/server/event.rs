@@ -113,7 +113,7 @@ pub struct Asked {
 }
 
 /// What happened. An event with a receipt must be settled.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[allow(missing_docs)] // mirrors `wit/translator.wit`, interface events
 pub enum Event {
     Registered {

@@ -1,0 +1,91 @@
+//! `[http]`: what an operator's tools ask a running gateway.
+//!
+//! `GET /healthz` says that it runs, `GET /status` how each translator stands, `GET /metrics` what was counted, as
+//! Prometheus reads it. Started by `app`. Nothing here is on the way of a notification: it reads what others have left.
+
+mod metrics;
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use arc_swap::ArcSwap;
+use axum::Router;
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use serde_json::json;
+use tokio::sync::watch;
+
+use crate::bridge::Routing;
+use crate::deployment::Board;
+use crate::net::Directory;
+
+/// What there is to see.
+#[derive(Clone, Debug)]
+pub(crate) struct View {
+    pub(crate) translators: Board,
+    pub(crate) routing: Arc<ArcSwap<Routing>>,
+    pub(crate) directory: Arc<Directory>,
+}
+
+/// Listens, so that a port that is taken is told before anything runs.
+pub(crate) fn bind(listen: &[SocketAddr]) -> anyhow::Result<Vec<TcpListener>> {
+    let bind = |address: &SocketAddr| {
+        let listener = TcpListener::bind(address).with_context(|| format!("[http] listen: {address}"))?;
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    };
+    listen.iter().map(bind).collect()
+}
+
+/// Answers until `stop` changes. Needs a tokio runtime.
+pub(crate) fn serve(
+    listeners: Vec<TcpListener>,
+    view: &View,
+    stop: &watch::Receiver<bool>,
+) -> anyhow::Result<()> {
+    for listener in listeners {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let router = router(view.clone());
+        let mut stop = stop.clone();
+        tokio::spawn(async move {
+            let stopped = async move {
+                // Also when the gateway is gone without a word.
+                let _ = stop.changed().await;
+            };
+            if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
+                tracing::error!(%error, "HTTP");
+            }
+        });
+    }
+    Ok(())
+}
+
+fn router(view: View) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/status", get(status))
+        .route("/metrics", get(metrics))
+        .with_state(view)
+}
+
+async fn status(State(view): State<View>) -> impl IntoResponse {
+    let translators = view.translators.load_full();
+    let status = json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "clients": view.directory.len(),
+        "translators": *translators,
+    });
+    ([(CONTENT_TYPE, "application/json")], format!("{status}\n"))
+}
+
+async fn metrics(State(view): State<View>) -> impl IntoResponse {
+    let routing = view.routing.load_full();
+    let text = metrics::render(routing.slots(), routing.serving().len(), view.directory.len());
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,48 @@
+use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpStream};
+
+use super::*;
+use crate::plugin::{Artifact, Engine, Generation, Limits, Policy, Slot};
+
+fn get(address: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operators_tools_see_the_translators() {
+    let limits = Limits::default();
+    let engine = Engine::new(&limits).unwrap();
+    let artifact = Artifact::built_in("emqx").unwrap();
+    let generation = Generation::prove(&engine, &artifact, &json!({}), &limits).unwrap();
+    let slot = Arc::new(Slot::new("emqx", Policy::default(), generation));
+    let routing = Routing::new(vec![slot], [], [], Some("emqx")).unwrap();
+    let board = BTreeMap::from([("emqx".to_owned(), json!({ "state": "active" }))]);
+    let view = View {
+        translators: Arc::new(ArcSwap::from_pointee(board)),
+        routing: Arc::new(ArcSwap::from_pointee(routing)),
+        directory: Arc::new(Directory::new()),
+    };
+    let listeners = bind(&[(Ipv4Addr::LOCALHOST, 0).into()]).unwrap();
+    let address = listeners[0].local_addr().unwrap();
+    assert!(bind(&[address]).unwrap_err().to_string().contains(&format!("[http] listen: {address}")));
+    let (stop, stopped) = watch::channel(false);
+    serve(listeners, &view, &stopped).unwrap();
+    let pages = tokio::task::spawn_blocking(move || {
+        ["/healthz", "/status", "/metrics", "/nothing"].map(|path| get(address, path))
+    });
+    let [health, status, metrics, nothing] = pages.await.unwrap();
+    assert!(health.starts_with("HTTP/1.1 200") && health.ends_with("ok\n"), "{health}");
+    assert!(
+        status.contains("application/json") && status.contains("\"emqx\":{\"state\":\"active\"}"),
+        "{status}"
+    );
+    let expected = "tidegate_translator_state{translator=\"emqx\",state=\"active\"} 1\n";
+    assert!(metrics.contains(expected) && metrics.contains("tidegate_clients 0\n"), "{metrics}");
+    assert!(nothing.starts_with("HTTP/1.1 404"), "{nothing}");
+    drop(stop);
+}
