@@ -143,6 +143,11 @@ impl Application {
         self.inbox.drain()
     }
 
+    /// The same, for another thread.
+    pub fn shared_inbox(&self) -> &Arc<Inbox<Message>> {
+        &self.inbox
+    }
+
     /// What the gateway has told about its translators, which is not among the rest.
     pub fn statuses(&self) -> &Inbox<Message> {
         &self.statuses

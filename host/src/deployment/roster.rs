@@ -134,8 +134,7 @@ impl Roster {
     ) {
         self.revive(&wanted.name, news);
         let key = Key::of(&wanted);
-        if let Some(generation) = &generation {
-            tell_live(&wanted.name, generation, changed);
+        if generation.is_some() {
             news.names.insert(wanted.name.clone());
             news.is_offered = true;
             self.rejected.remove(&wanted.name);
@@ -145,7 +144,9 @@ impl Roster {
             (Some(standing), generation) => {
                 if let Some(generation) = generation {
                     let offered = Offered { number: generation.number(), key };
-                    standing.slot.offer(Arc::new(generation));
+                    let generation = Arc::new(generation);
+                    standing.slot.offer(Arc::clone(&generation));
+                    tell_live(&wanted.name, &generation, changed);
                     standing.previous = Some(std::mem::replace(&mut standing.offered, offered));
                 } else if !wanted.is_stale
                     && standing.has_active(&key)
@@ -164,6 +165,7 @@ impl Roster {
             }
             (None, Some(generation)) => {
                 let number = generation.number();
+                tell_live(&wanted.name, &generation, changed);
                 let slot = Slot::new(&wanted.name, wanted.policy, generation);
                 slot.notify(Arc::clone(&self.changed));
                 self.standing.push(Standing {
