@@ -11,6 +11,7 @@ pub mod config;
 pub mod credential;
 pub mod demo;
 mod deployment;
+mod devkit;
 pub mod log;
 pub mod model;
 pub mod mqtt;

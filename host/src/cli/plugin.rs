@@ -1,10 +1,11 @@
 //! `tidegate plugin`: translators before they serve.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
-use crate::plugin::{Artifact, Engine, Generation, Limits, Rejection};
+use crate::config::Config;
+use crate::devkit;
 
 /// `tidegate plugin`
 #[derive(Args, Debug)]
@@ -21,41 +22,57 @@ enum Command {
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
+    /// Put manifest and cases into a component, in place of those that it has
+    Embed {
+        /// A component, or a core module with the types of one
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// The manifest; without it, translator.toml of the current folder if there is one
+        #[arg(long, value_name = "FILE")]
+        manifest: Option<PathBuf>,
+        /// A folder of cases
+        #[arg(long, value_name = "DIR")]
+        cases: Option<PathBuf>,
+    },
+    /// Say what a translator is: manifest, contract, imports, exports, sizes, settings, cases
+    Inspect {
+        /// A component or a script
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Prove the translators of the gateway and of the plugin folder
+    List {
+        /// The folder; without it, that of tidegate.toml if there is one, else plugins
+        #[arg(long, value_name = "DIR")]
+        plugins: Option<PathBuf>,
+    },
 }
 
 /// Does what was typed.
 pub(super) fn run(options: &Plugin) -> anyhow::Result<()> {
-    let Command::Check { files } = &options.command;
-    let limits = Limits::default();
-    let engine = Engine::new(&limits)
-        .map_err(|error| anyhow::anyhow!("the WebAssembly engine cannot start: {error:#}"))?;
-    let mut rejected = 0_usize;
-    for file in files {
-        match prove(&engine, file.as_path(), &limits) {
-            Ok(text) => println!("{}: {text}", file.display()),
-            Err(rejection) => {
-                rejected += 1;
-                println!("{}: {rejection}", file.display());
-            }
+    match &options.command {
+        Command::Check { files } => devkit::check(files),
+        Command::Embed { file, manifest, cases } => {
+            let here = Path::new("translator.toml");
+            let manifest = manifest.as_deref().or_else(|| here.exists().then_some(here));
+            devkit::embed(&devkit::Embed { file, manifest, cases: cases.as_deref() })
         }
+        Command::Inspect { file } => devkit::inspect(file),
+        Command::List { plugins: Some(folder) } => devkit::list(folder),
+        Command::List { plugins: None } => devkit::list(&configured()?.plugins.directory),
     }
-    anyhow::ensure!(rejected == 0, "rejected: {rejected} of {}", files.len());
-    Ok(())
 }
 
-fn prove(engine: &Engine, file: &std::path::Path, limits: &Limits) -> Result<String, Rejection> {
-    let artifact = Artifact::read(file)?;
-    let generation = Generation::prove(engine, &artifact, &serde_json::json!({}), limits)?;
-    let name = generation.manifest().map_or_else(
-        || "without a manifest".to_owned(),
-        |manifest| format!("{} {}", manifest.name, manifest.version),
-    );
-    Ok(format!("would serve ({name}, {} bytes, SHA-256 {})", artifact.bytes().len(), artifact.digest()))
+/// The configuration of the current folder.
+fn configured() -> anyhow::Result<Config> {
+    let here = Path::new("tidegate.toml");
+    Ok(if here.exists() { Config::load(here)? } else { Config::default() })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plugin::Artifact;
 
     #[test]
     fn check_ends_with_an_error_if_one_file_is_rejected() {

@@ -5,7 +5,9 @@
 use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use tidegate_case::Case;
 use wasmparser::{Encoding, Parser, Payload};
 use wit_component::ComponentEncoder;
 
@@ -20,6 +22,7 @@ pub struct Artifact {
     digest: [u8; 32],
     origin: Origin,
     manifest: Option<Manifest>,
+    cases: Vec<Case>,
     script: Option<Script>,
 }
 
@@ -33,7 +36,8 @@ impl Artifact {
         if path.extension().is_some_and(|extension| extension == "js") {
             let (script, manifest, digest) = Script::read(path)?;
             let (component, origin) = (Vec::new(), Origin::File(path.to_owned()));
-            return Ok(Self { component, digest, origin, manifest: Some(manifest), script: Some(script) });
+            let (manifest, script) = (Some(manifest), Some(script));
+            return Ok(Self { component, digest, origin, manifest, cases: Vec::new(), script });
         }
         let bytes = std::fs::read(path).map_err(|error| Rejection {
             step: Step::Read,
@@ -56,13 +60,14 @@ impl Artifact {
     /// Bytes from anywhere. Every section is looked at, nothing is compiled.
     ///
     /// # Errors
-    /// [`Step::Identified`]: they are no component and cannot be made one, or the manifest in it is wrong.
+    /// [`Step::Identified`]: they are no component and cannot be made one, or the manifest or a case in it is wrong.
     pub fn new(bytes: Vec<u8>, origin: Origin) -> Result<Self, Rejection> {
         let digest = Sha256::digest(&bytes).into();
         let mut sections = Sections::read(&bytes)?;
         let manifest = sections.manifest(&origin)?;
+        let cases = sections.cases()?;
         let component = if sections.is_core { encode(&bytes)? } else { bytes };
-        Ok(Self { component, digest, origin, manifest, script: None })
+        Ok(Self { component, digest, origin, manifest, cases, script: None })
     }
 
     /// The script, if it is one.
@@ -92,6 +97,16 @@ impl Artifact {
     /// What it says about itself; none if nobody has embedded a manifest.
     pub fn manifest(&self) -> Option<&Manifest> {
         self.manifest.as_ref()
+    }
+
+    /// The cases in it, which have to come out as they should before it serves.
+    pub fn cases(&self) -> &[Case] {
+        &self.cases
+    }
+
+    /// Whether it is a script.
+    pub fn is_script(&self) -> bool {
+        self.script.is_some()
     }
 }
 
@@ -126,11 +141,22 @@ impl fmt::Display for Origin {
     }
 }
 
+/// A case as it is embedded.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EmbeddedCase {
+    /// The name of its file, for messages.
+    pub(crate) file: String,
+    /// The text of its file.
+    pub(crate) text: String,
+}
+
 /// What is in a file, by its outermost sections.
 #[derive(Default)]
 struct Sections {
     is_core: bool,
     manifest: Option<Vec<u8>>,
+    cases: Option<Vec<u8>>,
 }
 
 impl Sections {
@@ -162,6 +188,7 @@ impl Sections {
     fn take(&mut self, name: &str, data: &[u8]) -> Result<(), Rejection> {
         let place = match name {
             MANIFEST_SECTION => &mut self.manifest,
+            CASES_SECTION => &mut self.cases,
             _ => return Ok(()),
         };
         if data.len() > SECTION {
@@ -184,6 +211,17 @@ impl Sections {
         let manifest = Manifest::parse(&text, &format!("{origin}, manifest"))
             .map_err(|error| identified(format!("its manifest is wrong: {error}")))?;
         Ok(Some(manifest))
+    }
+
+    fn cases(&mut self) -> Result<Vec<Case>, Rejection> {
+        let Some(bytes) = self.cases.take() else { return Ok(Vec::new()) };
+        let embedded: Vec<EmbeddedCase> = serde_json::from_slice(&bytes)
+            .map_err(|error| identified(format!("its section {CASES_SECTION} is wrong: {error}")))?;
+        let read = |of: EmbeddedCase| {
+            Case::parse(&of.text, &of.file)
+                .map_err(|error| identified(format!("a case in it is wrong: {error}")))
+        };
+        embedded.into_iter().map(read).collect()
     }
 }
 
@@ -221,6 +259,8 @@ fn identified(reason: String) -> Rejection {
 
 /// The custom section with the text of `translator.toml`.
 pub(crate) const MANIFEST_SECTION: &str = "tidegate-manifest";
+/// The custom section with a JSON array of [`EmbeddedCase`].
+pub(crate) const CASES_SECTION: &str = "tidegate-cases";
 /// Bytes of a section that is read.
 pub(crate) const SECTION: usize = 64 << 10;
 /// Name and bytes of the translators inside the gateway. Built by `scripts/plugins-build`; CI builds them again and compares.

@@ -12,7 +12,7 @@ use super::bindings::{self, TranslatorPre, contract::setup};
 use super::instance::{Instance, State};
 use super::manifest::Manifest;
 use super::script::Script;
-use super::{Artifact, Engine, Fault, Limits, Origin};
+use super::{Artifact, Engine, Fault, Limits, Origin, case};
 
 /// A translator that has passed every step and can be offered to a [`super::Slot`].
 pub struct Generation {
@@ -69,6 +69,7 @@ impl Generation {
         let (_, subscriptions) = Instance::start(&generation, &name)
             .map_err(|fault| Rejection { step: Step::Configured, reason: reason(fault) })?;
         generation.subscriptions = subscriptions;
+        case::prove(&generation, artifact.cases())?;
         Ok(generation)
     }
 

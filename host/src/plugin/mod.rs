@@ -10,6 +10,7 @@
 mod actions;
 mod artifact;
 mod bindings;
+mod case;
 mod engine;
 mod fault;
 mod generation;
@@ -27,7 +28,9 @@ mod tally;
 mod trial;
 
 pub use artifact::{Artifact, Origin};
+pub(crate) use artifact::{CASES_SECTION, EmbeddedCase, MANIFEST_SECTION, SECTION};
 pub use bindings::contract;
+pub use case::{Attempt, attempt};
 pub use engine::Engine;
 pub use fault::{Fault, LimitKind, Outcome};
 pub use generation::{Generation, Rejection, Step};
@@ -38,7 +41,7 @@ pub use policy::Policy;
 pub use slot::Slot;
 pub use status::{GenerationStatus, RejectionStatus, SlotStatus, State};
 pub use tally::{BUCKETS, Direction, Distribution, FUEL_BOUNDS, TIME_BOUNDS, Totals};
-pub use trial::{Input, Trial, Tried};
+pub use trial::{Trial, Tried};
 
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use tidegate_case::Input;
 use wasmtime::Store;
 use wasmtime::component::{ComponentExportIndex, Func, Instance, Val};
 
@@ -25,15 +26,6 @@ pub struct Trial {
     uplink: Func,
     downlink: Func,
     limits: Limits,
-}
-
-/// What goes into a call.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Input {
-    /// The contract's event.
-    Uplink(Value),
-    /// The contract's message.
-    Downlink(Value),
 }
 
 /// One call.
@@ -72,7 +64,7 @@ impl Trial {
         let [result] = results;
         if let Val::Result(Err(diagnostics)) = result {
             let diagnostics = diagnostics.map(|of| from_val(*of)).unwrap_or_default();
-            return Err(Fault::Malformed(format!("settings refused: {diagnostics}")));
+            return Err(Fault::Malformed(format!("settings refused: {}", describe(&diagnostics))));
         }
         let uplink = function(&mut store, &instance, "uplink", "translate")?;
         let downlink = function(&mut store, &instance, "downlink", "translate")?;
@@ -128,6 +120,12 @@ impl fmt::Debug for Trial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Trial").field("limits", &self.limits).finish_non_exhaustive()
     }
+}
+
+fn describe(diagnostics: &Value) -> String {
+    let text = |of: &Value, key: &str| of[key].as_str().unwrap_or_default().to_owned();
+    let line = |of| format!("{}: {}", text(of, "key"), text(of, "text"));
+    diagnostics.as_array().map_or_else(String::new, |all| all.iter().map(line).collect::<Vec<_>>().join("; "))
 }
 
 /// A function of one of the contract's interfaces, in whatever version the component has of it.
