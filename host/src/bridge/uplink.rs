@@ -12,6 +12,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tidegate_proto::lwm2m::format;
+use tidegate_proto::lwm2m::operation::{CancelMode, Operation};
+use tidegate_proto::lwm2m::path::Path;
 use tidegate_proto::lwm2m::registration::Registration;
 use tidegate_proto::lwm2m::server::{self, Event, Settlement};
 
@@ -40,6 +42,8 @@ pub struct UplinkBridge {
     hold: Hold,
     /// Publications that found no room at all.
     dropped: u64,
+    /// Events for translators that are gone.
+    orphans: u64,
 }
 
 impl UplinkBridge {
@@ -55,6 +59,7 @@ impl UplinkBridge {
             backlog: VecDeque::new(),
             hold: Hold::default(),
             dropped: 0,
+            orphans: 0,
         }
     }
 
@@ -65,11 +70,10 @@ impl UplinkBridge {
         let routing = self.callers.routing();
         match concerned(event) {
             // The way of every notification: nothing is shared and nothing allocated to find its one translator.
-            Concerned::Asker(context) => {
-                if let Some(slot) = routing.slot_named(split_context(context).0) {
-                    self.attend(slot, event, &mut outcome);
-                }
-            }
+            Concerned::Asker(context) => match routing.slot_named(split_context(context).0) {
+                Some(slot) => self.attend(slot, event, &mut outcome),
+                None => self.disown(event, &mut outcome),
+            },
             Concerned::Routes(registration) => {
                 for slot in routing.slots_for(registration) {
                     self.attend(slot, event, &mut outcome);
@@ -78,6 +82,29 @@ impl UplinkBridge {
             Concerned::Nobody => {}
         }
         outcome
+    }
+
+    /// The translator that has asked is gone for good: nobody else can make anything of the event, and if it is a
+    /// notification there shall be no more of them.
+    fn disown(&mut self, event: &Event, outcome: &mut Outcome) {
+        self.orphans += 1;
+        if self.orphans.is_power_of_two() {
+            let (endpoint, orphans) = (endpoint(event), self.orphans);
+            tracing::warn!(endpoint, orphans, "an event is for a translator that is gone");
+        }
+        if let Event::Notified { registration, asked, .. } = event
+            && asked.path != Path::root()
+        {
+            let (path, mode) = (asked.path, CancelMode::Passive);
+            let request = server::Request {
+                endpoint: registration.endpoint.clone(),
+                operation: Operation::CancelObservation { path, queries: Vec::new(), mode },
+                context: asked.context.clone(),
+                deadline: None,
+                urgent: true,
+            };
+            outcome.requests.push((self.shard, request));
+        }
     }
 
     /// Call a translator, unless older events must come first.
@@ -398,3 +425,6 @@ fn endpoint(event: &Event) -> &str {
 const REPLAYS: usize = 64;
 /// Events whose publications may wait for room.
 const BACKLOG: usize = 1_024;
+
+#[cfg(test)]
+mod tests;

@@ -47,8 +47,8 @@ where
 {
     log::start(line.log_format, &line.log).map_err(|error| anyhow::anyhow!("--log: {error}"))?;
     match line.command {
-        Command::Run(file) => {
-            let config = file.load()?;
+        Command::Run(options) => {
+            let config = options.load()?;
             runtime()?.block_on(run(config))
         }
         Command::Check(file) => check(&file.load()?),
@@ -75,7 +75,7 @@ struct CommandLine {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the gateway
-    Run(ConfigFile),
+    Run(RunOptions),
     /// Read the configuration and say what it means
     Check(ConfigFile),
     /// Say who may connect over DTLS, and by which key
@@ -84,6 +84,24 @@ enum Command {
     Plugin(plugin::Plugin),
     /// Show the gateway at work with a simulated device and the embedded broker
     Demo(DemoOptions),
+}
+
+#[derive(Args, Debug)]
+struct RunOptions {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Folder of translators, instead of the one in the configuration: what is copied there is live at once
+    #[arg(long, value_name = "DIR")]
+    plugins: Option<PathBuf>,
+}
+
+impl RunOptions {
+    fn load(&self) -> anyhow::Result<Config> {
+        let config = self.file.load()?;
+        let Some(directory) = &self.plugins else { return Ok(config) };
+        anyhow::ensure!(directory.is_dir(), "--plugins {}: there is no such folder", directory.display());
+        Ok(config.with_plugins(directory))
+    }
 }
 
 #[derive(Args, Debug)]

@@ -112,6 +112,12 @@ impl Drain {
         .await
     }
 
+    /// What is there now, one from each lane in turn.
+    #[cfg(test)]
+    pub(crate) fn try_recv(&mut self) -> Option<Publication> {
+        self.lanes.iter_mut().find_map(|lane| lane.try_recv().ok())
+    }
+
     /// Takes no more offers; what is in stays.
     pub(super) fn close(&mut self) {
         self.lanes.iter_mut().for_each(mpsc::Receiver::close);

@@ -1,0 +1,205 @@
+use tidegate_proto::coap::Peer;
+use tidegate_proto::coap::endpoint::Delivery;
+use tidegate_proto::lwm2m::operation::OperationName;
+use tidegate_proto::lwm2m::registration::Version;
+use tidegate_proto::lwm2m::server::{Asked, Content};
+
+use super::*;
+use crate::bridge::{Faults, Routing, bind_context};
+use crate::config::OnFault;
+use crate::mqtt::{Drain, Outbox};
+use crate::net::Directory;
+use crate::plugin::{Artifact, Engine, Generation, Limits, Origin, Policy};
+
+/// A bridge with one slot, `test`, that the hostile guest stands in.
+struct Scene {
+    engine: Engine,
+    slot: Arc<Slot>,
+    shared: Shared,
+    bridge: UplinkBridge,
+    drain: Drain,
+}
+
+fn generation(engine: &Engine, mode: &str) -> Generation {
+    let limits = Limits::default();
+    let bytes = include_bytes!("../../../tests/fixtures/hostile.wasm").to_vec();
+    let artifact = Artifact::new(bytes, Origin::Memory("test".to_owned())).unwrap();
+    Generation::prove(engine, &artifact, &serde_json::json!({ "mode": mode }), &limits).unwrap()
+}
+
+impl Scene {
+    fn new(mode: &str, policy: Policy, room: usize) -> Self {
+        let engine = Engine::new(&Limits::default()).unwrap();
+        let slot = Arc::new(Slot::new("test", policy, generation(&engine, mode)));
+        let routing = Routing::new(vec![Arc::clone(&slot)], [], [], Some("test")).unwrap();
+        let shared = Shared {
+            directory: Arc::new(Directory::new()),
+            models: Arc::default(),
+            routing: Arc::new(arc_swap::ArcSwap::from_pointee(routing)),
+            faults: Arc::new(Faults::new()),
+            clock: Clock::start(),
+        };
+        let (mut lanes, drain) = Outbox::open(1, room);
+        let bridge = UplinkBridge::new(0, shared.clone(), lanes.pop().unwrap(), Vec::new());
+        Self { engine, slot, shared, bridge, drain }
+    }
+
+    fn notify(&mut self, endpoint: &str, slot: &str) -> (Settlement, Vec<server::Request>) {
+        let mut requests = Vec::new();
+        let settlement = self.bridge.handle(&notified(endpoint, slot), &mut requests);
+        (settlement, requests)
+    }
+
+    /// The endpoints that the guest has published, and the topics of everything else.
+    fn published(&mut self) -> Vec<String> {
+        let mut published = Vec::new();
+        while let Some(publication) = self.drain.try_recv() {
+            published.push(match publication.topic.as_str() {
+                "good" => String::from_utf8(publication.payload).unwrap(),
+                _ => publication.topic,
+            });
+        }
+        published
+    }
+
+    fn offer(&self, mode: &str) {
+        self.slot.offer(Arc::new(generation(&self.engine, mode)));
+    }
+}
+
+fn notified(endpoint: &str, slot: &str) -> Event {
+    let registration = Registration {
+        endpoint: endpoint.into(),
+        location: "/rd/x".into(),
+        version: Version::V1_1,
+        lifetime: 300,
+        binding: "".into(),
+        queue_mode: false,
+        alternate_path: "/".into(),
+        objects: vec![],
+        parameters: vec![],
+        content_formats: None,
+        links: Box::default(),
+        peer: Peer::plain(([127, 0, 0, 1], 5683).into()),
+    };
+    let path = Path::new([3303, 0, 5700]);
+    Event::Notified {
+        registration: Arc::new(registration),
+        asked: Asked { operation: OperationName::Observe, path, context: bind_context(slot, "") },
+        code: 0x45,
+        delivery: Delivery::NonConfirmable,
+        sequence: Some(1),
+        content: Content { format: Some(0), payload: b"21".to_vec() },
+        receipt: None,
+    }
+}
+
+fn holding(most: usize) -> Policy {
+    Policy { on_fault: OnFault::Hold, hold: most, ..Policy::default() }
+}
+
+#[test]
+fn a_notification_for_a_translator_that_is_gone_is_the_last_of_its_observation() {
+    let mut scene = Scene::new("g", Policy::default(), 9);
+    let (settlement, requests) = scene.notify("a", "gone");
+    assert_eq!((settlement, scene.published().len()), (Settlement::Accepted, 0));
+    let expected = Operation::CancelObservation {
+        path: Path::new([3303, 0, 5700]),
+        queries: Vec::new(),
+        mode: CancelMode::Passive,
+    };
+    assert_eq!((requests.len(), &requests[0].operation, &*requests[0].endpoint), (1, &expected, "a"));
+}
+
+#[test]
+fn held_events_are_published_once_and_before_newer_ones() {
+    let mut scene = Scene::new("t", holding(9), 99);
+    for endpoint in ["1", "2"] {
+        assert_eq!(scene.notify(endpoint, "test").0, Settlement::Accepted);
+    }
+    assert_eq!(scene.published(), ["tidegate/fault"]);
+    scene.offer("g");
+    // It came before the turn in which they are tried.
+    scene.notify("3", "test");
+    assert!(scene.published().is_empty());
+    assert!(scene.bridge.flush(&mut Vec::new()));
+    assert_eq!(scene.published(), ["1", "2", "3"]);
+    scene.notify("4", "test");
+    assert!(scene.bridge.flush(&mut Vec::new()));
+    assert_eq!(scene.published(), ["4"]);
+}
+
+#[test]
+fn what_fails_again_or_finds_no_room_is_published_raw() {
+    let mut scene = Scene::new("t", holding(2), 99);
+    for endpoint in ["1", "2", "3"] {
+        scene.notify(endpoint, "test");
+    }
+    assert_eq!(scene.published(), ["tidegate/fault", "tidegate/raw/1"]);
+    scene.offer("f");
+    assert!(scene.bridge.flush(&mut Vec::new()));
+    assert_eq!(scene.published(), ["tidegate/raw/2", "tidegate/raw/3"]);
+    assert_eq!((scene.slot.totals().held, scene.slot.totals().fallen), (0, 1));
+}
+
+#[test]
+fn a_crash_ends_the_turn_so_that_others_get_theirs() {
+    let mut scene = Scene::new("f", holding(9), 99);
+    for endpoint in ["1", "2", "3"] {
+        scene.notify(endpoint, "test");
+    }
+    scene.published();
+    // The generation before has failed, so that the slot cannot go back to it while the new one is tried.
+    scene.offer("t");
+    assert!(!scene.bridge.flush(&mut Vec::new()), "there is more");
+    assert_eq!(scene.published(), ["tidegate/raw/1"]);
+}
+
+#[test]
+fn a_full_lane_holds_the_replay_up_and_loses_nothing() {
+    let mut scene = Scene::new("t", holding(9), 1);
+    for endpoint in ["1", "2", "3"] {
+        assert_eq!(scene.notify(endpoint, "test").0, Settlement::Accepted, "it must not come again");
+    }
+    scene.offer("g");
+    let mut published = scene.published();
+    for _ in 0..9 {
+        scene.bridge.flush(&mut Vec::new());
+        published.extend(scene.published());
+    }
+    assert_eq!(published, ["tidegate/fault", "1", "2", "3"]);
+}
+
+#[test]
+fn what_is_held_is_published_raw_when_its_slot_goes_its_policy_changes_or_the_gateway_stops() {
+    let raw = ["tidegate/fault", "tidegate/raw/1"];
+    let mut scene = Scene::new("t", holding(9), 99);
+    scene.notify("1", "test");
+    scene.shared.routing.store(Arc::new(Routing::new(vec![], [], [], None).unwrap()));
+    scene.bridge.flush(&mut Vec::new());
+    assert_eq!(scene.published(), raw);
+
+    let mut scene = Scene::new("t", holding(9), 99);
+    scene.notify("1", "test");
+    scene.slot.set_policy(Policy::default());
+    scene.bridge.flush(&mut Vec::new());
+    assert_eq!(scene.published(), raw);
+
+    let mut scene = Scene::new("t", holding(9), 99);
+    scene.notify("1", "test");
+    scene.bridge.close();
+    assert_eq!(scene.published(), raw);
+}
+
+#[test]
+fn what_came_while_the_slot_rested_is_tried_when_it_has_recovered() {
+    let mut scene = Scene::new("t", holding(9), 99);
+    for endpoint in ["1", "2", "3", "4"] {
+        scene.notify(endpoint, "test");
+    }
+    assert_eq!(scene.slot.totals().held, 4);
+    scene.published();
+    scene.offer("g");
+    assert!(scene.bridge.flush(&mut Vec::new()));
+    assert_eq!(scene.published(), ["1", "2", "3", "4"]);
+}
