@@ -30,9 +30,15 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::str::FromStr;
 
 #[cfg(feature = "case")]
 pub mod case;
+pub mod json;
+pub mod request;
+pub mod sample;
+pub mod settings;
+pub mod time;
 
 /// What is generated from the contract.
 #[doc(hidden)]
@@ -259,6 +265,66 @@ impl Path {
         [self.object, self.object_instance, self.resource, self.resource_instance]
             .into_iter()
             .map_while(|id| id)
+    }
+}
+
+impl FromStr for Path {
+    type Err = NoPath;
+
+    /// Reads `/3303/0/5700`; `/` is the root.
+    ///
+    /// ```
+    /// use tidegate_sdk::Path;
+    /// assert_eq!("/3303/0".parse::<Path>().unwrap().to_string(), "/3303/0");
+    /// assert_eq!("/3303/70000".parse::<Path>().unwrap_err().to_string(), "\"/3303/70000\" is no path");
+    /// ```
+    fn from_str(text: &str) -> Result<Self, NoPath> {
+        let wrong = || NoPath(text.to_owned());
+        let ids = text.strip_prefix('/').ok_or_else(wrong)?;
+        if ids.is_empty() {
+            return Ok(Self::new(&[]));
+        }
+        let ids: Vec<u16> = ids.split('/').map(str::parse).collect::<Result<_, _>>().map_err(|_| wrong())?;
+        if ids.len() > 4 {
+            return Err(wrong());
+        }
+        Ok(Self::new(&ids))
+    }
+}
+
+/// A text that is no path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoPath(String);
+
+impl fmt::Display for NoPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} is no path", self.0)
+    }
+}
+
+impl std::error::Error for NoPath {}
+
+/// What a path is to other paths.
+///
+/// ```
+/// use tidegate_sdk::Path;
+/// let instance = Path::new(&[3303, 0]);
+/// assert!(instance.contains(&Path::new(&[3303, 0, 5700])) && instance.contains(&instance));
+/// assert!(!instance.contains(&Path::new(&[3303, 1])));
+/// assert_eq!(instance.with(5700).unwrap().to_string(), "/3303/0/5700");
+/// ```
+impl Path {
+    /// Whether another path is this one or below it.
+    pub fn contains(&self, other: &Self) -> bool {
+        let mut others = other.ids();
+        self.ids().all(|id| others.next() == Some(id))
+    }
+
+    /// The path one level down; none below a resource instance.
+    pub fn with(&self, id: u16) -> Option<Self> {
+        let mut ids: Vec<u16> = self.ids().collect();
+        ids.push(id);
+        (ids.len() <= 4).then(|| Self::new(&ids))
     }
 }
 

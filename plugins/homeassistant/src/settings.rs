@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
+use tidegate_sdk::settings::{Table, qos, topic};
 use tidegate_sdk::{Diagnostic, Qos};
 
 /// The configuration, checked.
@@ -21,48 +22,19 @@ pub(crate) struct Settings {
 
 impl Settings {
     pub(crate) fn parse(text: &str) -> Result<Self, Vec<Diagnostic>> {
-        let wrong = |key: &str, text: String| Diagnostic { key: key.to_owned(), text };
-        let mut given: Map<String, Json> = serde_json::from_str(text)
-            .map_err(|error| vec![wrong("", format!("the settings are no JSON object: {error}"))])?;
-        let mut problems = Vec::new();
-        let mut take = |key: &'static str, default: Json, expected: &str, is_right: fn(&Json) -> bool| {
-            let value = given.remove(key).unwrap_or_else(|| default.clone());
-            if is_right(&value) {
-                return value;
-            }
-            problems.push(wrong(key, format!("{value} is not {expected}")));
-            default
+        let mut wrong = Vec::new();
+        let mut table = Table::of(text, &mut wrong);
+        let is_topic = "a topic without wildcards";
+        let settings = Self {
+            prefix: table.read("prefix", is_topic, topic).unwrap_or_else(|| "homeassistant".into()),
+            topic: table.read("topic", is_topic, topic).unwrap_or_else(|| "lwm2m".into()),
+            qos: table.read("qos", "0, 1 or 2", qos).unwrap_or(Qos::AtMostOnce),
+            restart: table.read("restart", "true or false", Json::as_bool).unwrap_or(true),
+            units: table.read("units", "a table such as { 3315 = \"hPa\" }", units).unwrap_or_default(),
         };
-        let prefix = take("prefix", "homeassistant".into(), "a topic without wildcards", is_topic);
-        let topic = take("topic", "lwm2m".into(), "a topic without wildcards", is_topic);
-        let qos = take("qos", 0.into(), "0, 1 or 2", |json| json.as_u64().is_some_and(|qos| qos <= 2));
-        let restart = take("restart", true.into(), "true or false", Json::is_boolean);
-        let units = take("units", Map::new().into(), "a table such as { 3315 = \"hPa\" }", |json| {
-            units(json).is_some()
-        });
-        for key in given.keys() {
-            let text = "there is no such key; there are prefix, topic, qos, restart and units";
-            problems.push(wrong(key, text.into()));
-        }
-        if !problems.is_empty() {
-            return Err(problems);
-        }
-        Ok(Self {
-            prefix: prefix.as_str().unwrap_or_default().to_owned(),
-            topic: topic.as_str().unwrap_or_default().to_owned(),
-            qos: match qos.as_u64() {
-                Some(1) => Qos::AtLeastOnce,
-                Some(2) => Qos::ExactlyOnce,
-                _ => Qos::AtMostOnce,
-            },
-            restart: restart == true,
-            units: self::units(&units).unwrap_or_default(),
-        })
+        table.finish();
+        if wrong.is_empty() { Ok(settings) } else { Err(wrong) }
     }
-}
-
-fn is_topic(json: &Json) -> bool {
-    json.as_str().is_some_and(|topic| !topic.is_empty() && !topic.contains(['+', '#', '\0']))
 }
 
 fn units(json: &Json) -> Option<BTreeMap<u16, String>> {
@@ -93,7 +65,7 @@ mod tests {
                 "qos: 3 is not 0, 1 or 2",
                 "restart: \"no\" is not true or false",
                 "units: {\"temperature\":\"K\"} is not a table such as { 3315 = \"hPa\" }",
-                "foo: there is no such key; there are prefix, topic, qos, restart and units",
+                "foo: there is no such key; there are prefix, topic, qos, restart, units",
             ]
         );
         assert!(Settings::parse("[]").is_err());

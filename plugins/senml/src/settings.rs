@@ -1,6 +1,7 @@
 //! The settings.
 
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
+use tidegate_sdk::settings::{Table, qos, topic};
 use tidegate_sdk::{Diagnostic, Qos};
 
 /// The configuration, checked.
@@ -25,53 +26,18 @@ pub(crate) enum Form {
 
 impl Settings {
     pub(crate) fn parse(text: &str) -> Result<Self, Vec<Diagnostic>> {
-        let wrong = |key: &str, text: String| Diagnostic { key: key.to_owned(), text };
-        let given: Map<String, Json> = serde_json::from_str(text)
-            .map_err(|error| vec![wrong("", format!("the settings are no JSON object: {error}"))])?;
-        let mut problems = Vec::new();
-        let mut settings =
-            Self { prefix: "senml".into(), qos: Qos::AtMostOnce, form: Form::Resolved, observe: true };
-        for (key, value) in &given {
-            let is_right = match key.as_str() {
-                "prefix" => set(&mut settings.prefix, prefix(value)),
-                "qos" => set(&mut settings.qos, qos(value)),
-                "form" => set(&mut settings.form, form(value)),
-                "observe" => set(&mut settings.observe, value.as_bool()),
-                _ => false,
-            };
-            if !is_right {
-                problems.push(wrong(
-                    key,
-                    match EXPECTED.iter().find(|(known, _)| known == key) {
-                        Some((_, expected)) => format!("{value} is not {expected}"),
-                        None => "there is no such key; there are prefix, qos, form and observe".into(),
-                    },
-                ));
-            }
-        }
-        if problems.is_empty() { Ok(settings) } else { Err(problems) }
-    }
-}
-
-/// Whether there was something to set.
-fn set<T>(place: &mut T, value: Option<T>) -> bool {
-    let is_given = value.is_some();
-    if let Some(value) = value {
-        *place = value;
-    }
-    is_given
-}
-
-fn prefix(json: &Json) -> Option<String> {
-    json.as_str().filter(|text| !text.is_empty() && !text.contains(['+', '#', '\0'])).map(str::to_owned)
-}
-
-fn qos(json: &Json) -> Option<Qos> {
-    match json.as_u64()? {
-        0 => Some(Qos::AtMostOnce),
-        1 => Some(Qos::AtLeastOnce),
-        2 => Some(Qos::ExactlyOnce),
-        _ => None,
+        let mut wrong = Vec::new();
+        let mut table = Table::of(text, &mut wrong);
+        let settings = Self {
+            prefix: table
+                .read("prefix", "a topic without wildcards", topic)
+                .unwrap_or_else(|| "senml".into()),
+            qos: table.read("qos", "0, 1 or 2", qos).unwrap_or(Qos::AtMostOnce),
+            form: table.read("form", "\"resolved\" or \"based\"", form).unwrap_or(Form::Resolved),
+            observe: table.read("observe", "true or false", Json::as_bool).unwrap_or(true),
+        };
+        table.finish();
+        if wrong.is_empty() { Ok(settings) } else { Err(wrong) }
     }
 }
 
@@ -82,13 +48,6 @@ fn form(json: &Json) -> Option<Form> {
         _ => None,
     }
 }
-
-const EXPECTED: [(&str, &str); 4] = [
-    ("prefix", "a topic without wildcards"),
-    ("qos", "0, 1 or 2"),
-    ("form", "\"resolved\" or \"based\""),
-    ("observe", "true or false"),
-];
 
 #[cfg(test)]
 mod tests {
@@ -102,11 +61,11 @@ mod tests {
         assert_eq!(
             wrong,
             [
-                "foo: there is no such key; there are prefix, qos, form and observe",
-                "form: \"short\" is not \"resolved\" or \"based\"",
-                "observe: 1 is not true or false",
                 "prefix: \"\" is not a topic without wildcards",
                 "qos: -1 is not 0, 1 or 2",
+                "form: \"short\" is not \"resolved\" or \"based\"",
+                "observe: 1 is not true or false",
+                "foo: there is no such key; there are prefix, qos, form, observe",
             ]
         );
         assert!(Settings::parse("null").is_err());

@@ -1,6 +1,6 @@
 //! Bytes of an opaque resource to fields, and fields to bytes, by layouts in the settings.
 //!
-//! [`settings`] reads the layouts with [`reader`]; [`layout`] is what they are; [`decode`] and [`encode`] follow them. Here is what
+//! [`settings`] reads the layouts; [`layout`] is what they are; [`decode`] and [`encode`] follow them. Here is what
 //! comes of an event and of a message.
 //!
 //! Nothing is kept between calls.
@@ -10,7 +10,6 @@ mod encode;
 #[cfg(test)]
 mod examples;
 mod layout;
-mod reader;
 mod settings;
 
 use std::collections::BTreeMap;

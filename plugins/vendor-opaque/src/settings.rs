@@ -1,10 +1,10 @@
 //! The settings: topics, and the layouts.
 
 use serde_json::Value as Json;
+use tidegate_sdk::settings::{Table, qos, text, topic};
 use tidegate_sdk::{Diagnostic, Qos};
 
 use crate::layout::{Bits, Condition, Field, Form, Layout, Order, Pattern, Scale};
-use crate::reader::Reader;
 
 /// The configuration, checked.
 #[derive(Debug)]
@@ -19,23 +19,13 @@ pub(crate) struct Settings {
 
 impl Settings {
     pub(crate) fn parse(text: &str) -> Result<Self, Vec<Diagnostic>> {
-        let json: Json = serde_json::from_str(text)
-            .map_err(|error| vec![Diagnostic { key: String::new(), text: error.to_string() }])?;
         let mut wrong = Vec::new();
-        let mut root = Reader::new("", json, &mut wrong);
-        let is_prefix = |text: &&str| !text.is_empty() && !text.contains(['+', '#', '\0']);
-        let prefix = root.read("prefix", "a topic without wildcards", |json| {
-            json.as_str().filter(is_prefix).map(str::to_owned)
-        });
-        let qos = root.read("qos", "0, 1 or 2", |json| match json.as_u64()? {
-            0 => Some(Qos::AtMostOnce),
-            1 => Some(Qos::AtLeastOnce),
-            2 => Some(Qos::ExactlyOnce),
-            _ => None,
-        });
+        let mut root = Table::of(text, &mut wrong);
+        let prefix = root.read("prefix", "a topic without wildcards", topic);
+        let qos = root.read("qos", "0, 1 or 2", qos);
         let observe = root.read("observe", "true or false", Json::as_bool).unwrap_or(true);
         let mut layouts: Vec<Layout> = Vec::new();
-        for (key, json) in root.list("layouts", "a list of tables with name, path and fields") {
+        for (key, json) in root.require_list("layouts", "a list of tables with name, path and fields") {
             let Some(layout) = layout(&key, json, root.all_wrong()) else { continue };
             if layouts.iter().any(|other| other.name == layout.name) {
                 root.all_wrong().push(Diagnostic {
@@ -55,13 +45,13 @@ impl Settings {
 }
 
 fn layout(key: &str, json: Json, wrong: &mut Vec<Diagnostic>) -> Option<Layout> {
-    let mut table = Reader::new(key, json, wrong);
+    let mut table = Table::new(key, json, wrong);
     let name = table.require("name", "a text", text);
     let path = table.require("path", "a resource, such as \"/19/0/0\" or \"/19/*/0\"", |json| {
         Pattern::parse(json.as_str()?)
     });
     let mut fields = Vec::new();
-    for (key, json) in table.list("fields", "a list of tables with name and type") {
+    for (key, json) in table.require_list("fields", "a list of tables with name and type") {
         fields.extend(field(&key, json, &fields, table.all_wrong()));
     }
     table.finish();
@@ -69,7 +59,7 @@ fn layout(key: &str, json: Json, wrong: &mut Vec<Diagnostic>) -> Option<Layout> 
 }
 
 fn field(key: &str, json: Json, earlier: &[Field], wrong: &mut Vec<Diagnostic>) -> Option<Field> {
-    let mut table = Reader::new(key, json, wrong);
+    let mut table = Table::new(key, json, wrong);
     let name = table.require("name", "a text", text);
     let form = table.require("type", FORMS, |json| form(json.as_str()?));
     let bits = table.read("bits", "the lowest bit and how many, such as [0, 4]", bits);
@@ -109,7 +99,7 @@ fn field(key: &str, json: Json, earlier: &[Field], wrong: &mut Vec<Diagnostic>) 
 }
 
 /// The form with its bits or its length, as far as it can have them.
-fn complete(form: Form, bits: Option<Bits>, length: Option<usize>, table: &mut Reader) -> Option<Form> {
+fn complete(form: Form, bits: Option<Bits>, length: Option<usize>, table: &mut Table<'_>) -> Option<Form> {
     match form {
         Form::Text { .. } if bits.is_none() => return Some(Form::Text { length }),
         Form::Bytes { .. } if bits.is_none() => return Some(Form::Bytes { length }),
@@ -131,10 +121,6 @@ fn complete(form: Form, bits: Option<Bits>, length: Option<usize>, table: &mut R
 /// Whether a field has no end of its own.
 fn is_open(field: &Field) -> bool {
     field.form.size().is_none()
-}
-
-fn text(json: &Json) -> Option<String> {
-    json.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
 fn size(json: &Json) -> Option<usize> {
