@@ -33,6 +33,7 @@ use std::fmt;
 
 #[cfg(feature = "case")]
 pub mod case;
+pub mod stateful;
 
 /// What is generated from the contract.
 #[doc(hidden)]
@@ -72,6 +73,7 @@ pub use bindings::tidegate::translator::events::{
 };
 pub use bindings::tidegate::translator::log::Level;
 pub use bindings::tidegate::translator::types::*;
+pub use stateful::{Outcome, StatefulTranslator};
 
 /// A translator. It may remember nothing from one call to the next: the gateway drops and makes instances as it likes.
 pub trait Translator: Sized {
