@@ -3,6 +3,7 @@
 //! A case is a TOML file with what goes in and what must come out; [`tidegate_case`] has its format. `tidegate plugin test`
 //! runs the same files in the gateway's engine.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -10,7 +11,7 @@ use std::path::Path;
 use serde_json::Value;
 use tidegate_case::{Case, Input, Outcome};
 
-use crate::{Action, Diagnostic, Event, Fault, Message, Translator};
+use crate::{Action, Diagnostic, Event, Fault, Message, StatefulTranslator, Subscriptions, Translator};
 
 /// Runs all cases of a folder, which is relative to the crate's own: each on a translator of its own, then all of them on
 /// translators that are used again, then in another order. A translator that remembers something fails.
@@ -34,7 +35,64 @@ use crate::{Action, Diagnostic, Event, Fault, Message, Translator};
 /// # Panics
 /// If a case cannot be read, there is none, or not all come out as they should: with a comparison for each that does not.
 pub fn run<T: Translator>(folder: impl AsRef<Path>) {
-    let folder = folder.as_ref();
+    run_all::<T>(folder.as_ref(), |_| ());
+}
+
+/// As [`run`], of a translator with states: each case begins without any, and its steps hand them on.
+///
+/// # Panics
+/// As [`run`].
+pub fn run_stateful<T: StatefulTranslator>(folder: impl AsRef<Path>) {
+    run_all::<Keeping<T>>(folder.as_ref(), |kept| kept.states.borrow_mut().clear());
+}
+
+/// Keeps states as the gateway does.
+struct Keeping<T> {
+    translator: T,
+    states: RefCell<BTreeMap<String, Vec<u8>>>,
+}
+
+impl<T: StatefulTranslator> Translator for Keeping<T> {
+    fn configure(settings: &str) -> Result<(Self, Subscriptions), Vec<Diagnostic>> {
+        let (translator, subscriptions) = T::configure(settings)?;
+        Ok((Self { translator, states: RefCell::default() }, subscriptions))
+    }
+
+    fn uplink(&self, event: Event) -> Result<Vec<Action>, Fault> {
+        let (endpoint, is_end) = (endpoint(&event).to_owned(), matches!(event, Event::Ended(_)));
+        let state = self.states.borrow().get(&endpoint).cloned().unwrap_or_default();
+        let outcome = self.translator.uplink(event, &state);
+        let mut states = self.states.borrow_mut();
+        if let Ok(crate::Outcome { state: Some(state), .. }) = &outcome {
+            states.insert(endpoint.clone(), state.clone());
+        }
+        if is_end {
+            states.remove(&endpoint);
+        }
+        Ok(outcome?.actions)
+    }
+
+    fn downlink(&self, message: Message) -> Result<Vec<Action>, Fault> {
+        self.translator.downlink(message)
+    }
+}
+
+fn endpoint(event: &Event) -> &str {
+    let client = match event {
+        Event::Registered(of) => &of.client,
+        Event::Updated(of) => &of.client,
+        Event::Ended(of) => &of.client,
+        Event::Answered(of) => &of.client,
+        Event::Notified(of) => &of.client,
+        Event::Sent(of) => &of.client,
+        Event::Progressed(of) => &of.client,
+        Event::Failed(of) => &of.client,
+    };
+    &client.endpoint
+}
+
+/// `begin` is called with a translator that is used again.
+fn run_all<T: Translator>(folder: &Path, begin: fn(&T)) {
     let cases = Case::load(folder).unwrap_or_else(|error| panic!("{error}"));
     assert!(!cases.is_empty(), "there are no cases in {}", folder.display());
     let mut failures = String::new();
@@ -52,7 +110,9 @@ pub fn run<T: Translator>(folder: impl AsRef<Path>) {
     for (way, order) in [("used again", in_order(cases.len())), ("in another order", shuffled(cases.len()))] {
         for at in order {
             let (_, case) = &cases[at];
-            if let Err(problem) = attempt(case, kept.entry(case.settings.to_string()).or_default()) {
+            let translator = kept.entry(case.settings.to_string()).or_default();
+            translator.iter().for_each(begin);
+            if let Err(problem) = attempt(case, translator) {
                 note(way, at, problem);
             }
         }
@@ -127,7 +187,7 @@ fn shuffled(count: usize) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Subscriptions, publish};
+    use crate::publish;
 
     /// Publishes how many calls there were before.
     struct Remembers(std::cell::Cell<usize>);
@@ -141,6 +201,42 @@ mod tests {
             self.0.set(self.0.get() + 1);
             Ok(vec![publish("calls", self.0.get().to_string())])
         }
+    }
+
+    /// Publishes how many calls about the same client there were before, as the state says.
+    struct Counts;
+
+    impl StatefulTranslator for Counts {
+        fn configure(_: &str) -> Result<(Self, Subscriptions), Vec<Diagnostic>> {
+            Ok((Self, Subscriptions::default()))
+        }
+
+        fn uplink(&self, _: Event, state: &[u8]) -> Result<crate::Outcome, Fault> {
+            let actions = vec![publish("calls", state.len().to_string())];
+            Ok(crate::Outcome { actions, state: Some(vec![0; state.len() + 1]) })
+        }
+    }
+
+    #[test]
+    fn states_go_from_step_to_step_but_not_from_case_to_case() {
+        let folder = tempdir::Folder::new("states");
+        let step = |endpoint: &str, cause: &str, calls: usize| {
+            format!(
+                "[[step]]\n[step.uplink]\nendpoint = \"{endpoint}\"\ncause = \"{cause}\"\n\
+                 [[step.publish]]\ntopic = \"calls\"\ntext = \"{calls}\"\n"
+            )
+        };
+        let steps = [
+            step("a", "notified", 0),
+            step("b", "notified", 0),
+            step("a", "notified", 1),
+            step("a", "ended", 2),
+            step("a", "registered", 0),
+        ];
+        for name in ["a.toml", "b.toml"] {
+            std::fs::write(folder.0.join(name), steps.concat()).expect("a folder of its own");
+        }
+        run_stateful::<Counts>(&folder.0);
     }
 
     fn folder(expected: &str) -> tempdir::Folder {

@@ -38,6 +38,7 @@ pub mod json;
 pub mod request;
 pub mod sample;
 pub mod settings;
+pub mod stateful;
 pub mod time;
 
 /// What is generated from the contract.
@@ -78,6 +79,7 @@ pub use bindings::tidegate::translator::events::{
 };
 pub use bindings::tidegate::translator::log::Level;
 pub use bindings::tidegate::translator::types::*;
+pub use stateful::{Outcome, StatefulTranslator};
 
 /// A translator. It may remember nothing from one call to the next: the gateway drops and makes instances as it likes.
 pub trait Translator: Sized {

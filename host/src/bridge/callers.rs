@@ -55,6 +55,13 @@ impl Callers {
         self.callers[number].slot()
     }
 
+    /// What the event came to is accepted, and with it what stateful translators want to remember; or it is not.
+    pub(super) fn settle(&mut self, is_accepted: bool) {
+        for caller in &mut self.callers {
+            if is_accepted { caller.accept() } else { caller.discard() }
+        }
+    }
+
     /// The caller of the slot of a number.
     pub(super) fn caller(&mut self, number: usize) -> &mut Caller {
         &mut self.callers[number]

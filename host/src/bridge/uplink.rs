@@ -196,6 +196,7 @@ impl UplinkBridge {
 
     fn release(&mut self, slot: &Arc<Slot>) {
         let entries: Vec<Entry> = self.hold.take(slot).collect();
+        entries.iter().for_each(|entry| self.forget_gone(slot, &entry.event));
         let models = self.shared.models.load_full();
         self.backlog
             .extend(entries.iter().filter_map(|entry| Some(vec![fault::raw(&entry.event, &models)?])));
@@ -219,6 +220,8 @@ impl UplinkBridge {
                     matches!(outcome.fault, Some(plugin::Outcome::Trap | plugin::Outcome::Limit));
                 self.backlog.push_back(outcome.publications);
                 self.dispatch(outcome.requests, requests);
+                self.callers.settle(true);
+                self.forget_gone(&of, &entry.event);
                 if !self.drain_backlog() || has_crashed {
                     break;
                 }
@@ -229,6 +232,23 @@ impl UplinkBridge {
             }
         }
         self.drain_backlog()
+    }
+
+    /// A registration has ended: translators forget the client, those that have not heard of it yet when they do.
+    fn forget(&self, endpoint: &str) {
+        for slot in self.callers.routing().slots() {
+            if self.hold.len(slot) == 0 {
+                slot.forget(endpoint);
+            }
+        }
+    }
+
+    /// After an event that was held: the client may be gone meanwhile.
+    fn forget_gone(&self, slot: &Slot, event: &Event) {
+        let endpoint = endpoint(event);
+        if self.shared.directory.shard(endpoint).is_none() {
+            slot.forget(endpoint);
+        }
     }
 
     fn dispatch(&self, asked: Vec<(u8, server::Request)>, requests: &mut Vec<server::Request>) {
@@ -306,12 +326,16 @@ impl UplinkBridge {
 impl Uplink for UplinkBridge {
     fn handle(&mut self, event: &Event, requests: &mut Vec<server::Request>) -> Settlement {
         let outcome = self.translate(event);
-        if let Some(rejection) = outcome.rejection {
-            return rejection;
-        }
-        let settlement = self.queue(outcome.publications, event, outcome.is_held);
+        let settlement = match outcome.rejection {
+            Some(rejection) => rejection,
+            None => self.queue(outcome.publications, event, outcome.is_held),
+        };
+        self.callers.settle(settlement == Settlement::Accepted);
         if settlement == Settlement::Accepted {
             self.dispatch(outcome.requests, requests);
+            if let Event::Ended { registration, .. } = event {
+                self.forget(&registration.endpoint);
+            }
         }
         settlement
     }

@@ -210,7 +210,7 @@ const BUILD: &str = concat!(
     env!("CARGO_PKG_VERSION"),
     "\nminimum Rust: ",
     env!("CARGO_PKG_RUST_VERSION"),
-    "\ncontract:     tidegate:translator@1.0.0",
+    "\ncontract:     tidegate:translator@1.1.0",
 );
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use super::bindings::contract::types::{
     Action, Body, MessageResult, Operation, Request, SampleResult, ValueResult,
 };
+use super::states::STATE;
 use super::{Fault, Limits};
 use crate::config::matches_filter;
 
@@ -42,6 +43,14 @@ pub(super) fn check_topic(what: &str, topic: &str) -> Result<(), Fault> {
         Some(found) => Err(invalid(format!("{what} {:?} contains {found:?}", shorten(topic)))),
         None => Ok(()),
     }
+}
+
+/// A client's new state is not too large.
+pub(super) fn check_state(state: &[u8]) -> Result<(), Fault> {
+    if state.len() > STATE {
+        return Err(invalid(format!("a state of {} bytes, at most {STATE} are allowed", state.len())));
+    }
+    Ok(())
 }
 
 /// All topics are matched by one of the filters.

@@ -28,6 +28,9 @@ pub struct Attempt {
 /// otherwise.
 pub fn attempt(generation: &Generation, case: &Case, kept: &mut Option<Trial>, goes_on: bool) -> Attempt {
     let mut attempt = Attempt::default();
+    if let Some(trial) = kept {
+        trial.forget();
+    }
     for (number, step) in (1..).zip(&case.steps) {
         let outcome = match kept.take().map_or_else(|| Trial::start(generation, &case.settings), Ok) {
             Ok(mut trial) => {

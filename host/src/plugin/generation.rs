@@ -285,4 +285,4 @@ fn reason(fault: Fault) -> String {
 }
 
 pub(super) const PACKAGE: &str = "tidegate:translator/";
-const CONTRACT: &str = "1.0.0";
+const CONTRACT: &str = "1.1.0";

@@ -7,9 +7,10 @@ use std::time::Instant;
 use wasmtime::{ResourceLimiter, Store, Trap};
 
 use super::bindings::contract::types::{self, Action};
-use super::bindings::contract::{events, setup};
+use super::bindings::contract::{events, setup, stateful};
 use super::bindings::{self, Translator};
 use super::engine::ticks;
+use super::states::STATE;
 use super::tally::Tally;
 use super::{Direction, Fault, Generation, LimitKind, Limits, Outcome, Slot, actions};
 
@@ -18,6 +19,8 @@ pub struct Caller {
     slot: Arc<Slot>,
     tally: Arc<Tally>,
     running: Option<Running>,
+    /// New states of clients, until it is known whether what came with them is accepted.
+    pending: Vec<(Box<str>, Vec<u8>)>,
 }
 
 /// What is called for.
@@ -28,6 +31,8 @@ struct Call<'a> {
     about: &'a str,
     /// Bytes.
     size: usize,
+    /// Whether a stateful translator is given the state of `about`, and may change it.
+    has_state: bool,
 }
 
 struct Running {
@@ -38,7 +43,7 @@ struct Running {
 impl Caller {
     /// Makes no instance yet.
     pub fn new(slot: Arc<Slot>) -> Self {
-        Self { tally: slot.tally(), slot, running: None }
+        Self { tally: slot.tally(), slot, running: None, pending: Vec::new() }
     }
 
     /// The slot that is called.
@@ -51,7 +56,8 @@ impl Caller {
         self.tally.hold(held, fallen);
     }
 
-    /// What is to be done about an event: checked against the limits, topics valid.
+    /// What is to be done about an event: checked against the limits, topics valid. What a stateful translator wants to
+    /// remember is pending until [`Self::accept`] or [`Self::discard`]; further calls see it already.
     ///
     /// # Errors
     /// The call gave nothing; the next one works unless the slot rests.
@@ -64,11 +70,31 @@ impl Caller {
     /// # Errors
     /// As [`Self::uplink`].
     pub fn uplink_at(&mut self, now: Instant, event: &events::Event<'_>) -> Result<Vec<Action>, Fault> {
-        let call =
-            Call { now, direction: Direction::Uplink, about: endpoint(event), size: event_size(event) };
-        self.call(&call, |translator, store| {
-            translator.tidegate_translator_uplink().call_translate(store, event.clone())
+        let call = Call {
+            now,
+            direction: Direction::Uplink,
+            about: endpoint(event),
+            size: event_size(event),
+            has_state: has_state(event),
+        };
+        self.call(&call, |translator, store, state| match &translator.stateful {
+            Some(stateful) => stateful.call_translate(store, event.clone(), state),
+            None => {
+                translator.uplink.call_translate(store, event.clone()).map(|result| result.map(stateless))
+            }
         })
+    }
+
+    /// What came of the events since the last time is accepted: new states are kept.
+    pub fn accept(&mut self) {
+        for (endpoint, state) in self.pending.drain(..) {
+            self.slot.states().set(&endpoint, state);
+        }
+    }
+
+    /// What came of the events since the last time is not accepted, and they may come again: states stay as they were.
+    pub fn discard(&mut self) {
+        self.pending.clear();
     }
 
     /// What is to be done about an MQTT message: checked against the limits, topics valid.
@@ -89,16 +115,16 @@ impl Caller {
         message: &types::MessageParam<'_>,
     ) -> Result<Vec<Action>, Fault> {
         let size = message.payload.len();
-        let call = Call { now, direction: Direction::Downlink, about: message.topic, size };
-        self.call(&call, |translator, store| {
-            translator.tidegate_translator_downlink().call_translate(store, message.clone())
+        let call = Call { now, direction: Direction::Downlink, about: message.topic, size, has_state: false };
+        self.call(&call, |translator, store, _| {
+            translator.downlink.call_translate(store, message.clone()).map(|result| result.map(stateless))
         })
     }
 
     fn call(
         &mut self,
         call: &Call<'_>,
-        function: impl FnOnce(&Translator, &mut Store<State>) -> Called,
+        function: impl FnOnce(&Translator, &mut Store<State>, &[u8]) -> Called,
     ) -> Result<Vec<Action>, Fault> {
         let begun = Instant::now();
         let mut fuel = None;
@@ -124,16 +150,37 @@ impl Caller {
         &mut self,
         call: &Call<'_>,
         fuel: &mut Option<u64>,
-        function: impl FnOnce(&Translator, &mut Store<State>) -> Called,
+        function: impl FnOnce(&Translator, &mut Store<State>, &[u8]) -> Called,
     ) -> Result<Vec<Action>, Fault> {
+        let is_stateful = self.ready()?.generation.pre().is_stateful();
+        let state = if is_stateful && call.has_state { self.state(call.about) } else { Vec::new() };
         let running = self.ready()?;
-        let limits = running.generation.limits().for_input(call.size);
-        let outcome = running.instance.call(call.about, &limits, function);
+        let limits = running.generation.limits().for_input(call.size + state.len());
+        let outcome = running
+            .instance
+            .call(call.about, &limits, |translator, store| function(translator, store, &state));
         *fuel = running.instance.store.get_fuel().ok().map(|left| limits.fuel.saturating_sub(left));
-        let actions = outcome?;
-        actions::check(&actions, &limits)?;
-        self.slot.check_topics(&actions)?;
-        Ok(actions)
+        let outcome = outcome?;
+        actions::check(&outcome.actions, &limits)?;
+        self.slot.check_topics(&outcome.actions)?;
+        if let Some(state) = outcome.state {
+            actions::check_state(&state)?;
+            if call.has_state {
+                self.set_state(call.about, state);
+            }
+        }
+        Ok(outcome.actions)
+    }
+
+    /// The state of a client as the last call left it.
+    fn state(&self, endpoint: &str) -> Vec<u8> {
+        let pending = self.pending.iter().find(|(of, _)| **of == *endpoint);
+        pending.map_or_else(|| self.slot.states().get(endpoint), |(_, state)| state.clone())
+    }
+
+    fn set_state(&mut self, endpoint: &str, state: Vec<u8>) {
+        self.pending.retain(|(of, _)| **of != *endpoint);
+        self.pending.push((endpoint.into(), state));
     }
 
     /// An instance of the active generation: the one at hand, or a new one.
@@ -174,8 +221,7 @@ impl Instance {
     ) -> Result<(Self, setup::Subscriptions), Fault> {
         let mut store = store(generation, name)?;
         let translator = generation.pre().instantiate(&mut store).map_err(|error| classify(&error))?;
-        let configured =
-            translator.tidegate_translator_setup().call_configure(&mut store, generation.settings());
+        let configured = translator.setup.call_configure(&mut store, generation.settings());
         let subscriptions = configured
             .map_err(|error| classify(&error))?
             .map_err(|diagnostics| Fault::Malformed(describe(&diagnostics)))?;
@@ -187,7 +233,7 @@ impl Instance {
         about: &str,
         limits: &Limits,
         function: impl FnOnce(&Translator, &mut Store<State>) -> Called,
-    ) -> Result<Vec<Action>, Fault> {
+    ) -> Result<stateful::Outcome, Fault> {
         arm(&mut self.store, limits)?;
         self.store.data_mut().concern(about);
         self.calls += 1;
@@ -303,7 +349,7 @@ impl ResourceLimiter for Memory {
     }
 }
 
-type Called = wasmtime::Result<Result<Vec<Action>, types::Fault>>;
+type Called = wasmtime::Result<Result<stateful::Outcome, types::Fault>>;
 
 /// A store for one instance, armed for its first call.
 pub(super) fn store(generation: &Generation, name: &Arc<str>) -> Result<Store<State>, Fault> {
@@ -321,7 +367,11 @@ pub(super) fn arm(store: &mut Store<State>, limits: &Limits) -> Result<(), Fault
     store.set_epoch_deadline(ticks(limits.wall));
     // What wasmtime copies out of the guest, so that a small guest cannot ask for a huge copy.
     store.set_hostcall_fuel(
-        limits.bytes.saturating_mul(2).saturating_add(limits.actions.saturating_mul(ACTION_COST)),
+        limits
+            .bytes
+            .saturating_mul(2)
+            .saturating_add(limits.actions.saturating_mul(ACTION_COST))
+            .saturating_add(STATE),
     );
     let state = store.data_mut();
     state.memory.cap = limits.memory;
@@ -342,6 +392,18 @@ fn endpoint<'a>(event: &events::Event<'a>) -> &'a str {
         events::Event::Failed(of) => &of.client,
     };
     client.endpoint
+}
+
+/// Whether the client of an event has a state: it is registered, and its shard is what tells.
+fn has_state(event: &events::Event<'_>) -> bool {
+    use events::Failure;
+    let events::Event::Failed(failed) = event else { return true };
+    !matches!(failed.failure, Failure::UnknownClient | Failure::Invalid(_) | Failure::Ended)
+}
+
+/// What a translator returns that remembers nothing.
+fn stateless(actions: Vec<Action>) -> stateful::Outcome {
+    stateful::Outcome { actions, state: None }
 }
 
 /// The bytes of an event's payload.

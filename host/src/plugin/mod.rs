@@ -23,6 +23,7 @@ mod probation;
 mod rest;
 mod script;
 mod slot;
+mod states;
 mod status;
 mod tally;
 mod trial;

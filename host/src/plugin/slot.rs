@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use super::bindings::contract::types::Action;
 use super::probation::{Probation, Verdict};
 use super::rest::Rest;
+use super::states::States;
 use super::tally::Tally;
 use super::{Fault, Generation, Outcome, Policy, Rejection, Step, Totals, actions};
 
@@ -31,6 +32,8 @@ pub struct Slot {
     is_watched: AtomicBool,
     trouble: Mutex<Trouble>,
     history: Mutex<History>,
+    /// Of a stateful translator.
+    states: States,
 }
 
 /// What decides whether the active generation goes on.
@@ -62,6 +65,7 @@ impl Slot {
             is_watched: AtomicBool::new(false),
             trouble: Mutex::default(),
             history: Mutex::default(),
+            states: States::default(),
         }
     }
 
@@ -163,6 +167,15 @@ impl Slot {
     /// Whether calls fail at once, now.
     pub(crate) fn rests(&self, now: Instant) -> bool {
         self.admit(now).is_err()
+    }
+
+    /// What a stateful translator remembers about a client is forgotten: its registration has ended.
+    pub(crate) fn forget(&self, endpoint: &str) {
+        self.states.forget(endpoint);
+    }
+
+    pub(super) fn states(&self) -> &States {
+        &self.states
     }
 
     pub(super) fn shared_name(&self) -> &Arc<str> {

@@ -228,14 +228,14 @@ fn text_instead_of_wasm_is_rejected() {
 #[test]
 fn an_empty_component_is_not_a_translator() {
     let rejection = reject(b"\0asm\x0d\0\x01\0", "g");
-    assert_eq!(rejection.reason, "not a translator: it does not export tidegate:translator/setup@1.0.0");
+    assert_eq!(rejection.reason, "not a translator: it does not export tidegate:translator/setup@1.1.0");
 }
 
 #[test]
 fn another_contract_is_rejected_with_both_versions() {
     let rejection = reject(CONTRACT_2, "g");
     assert_eq!(rejection.step, Step::Identified);
-    assert!(rejection.reason.contains("version 2.0.0") && rejection.reason.contains("1.0.0"), "{rejection}");
+    assert!(rejection.reason.contains("version 2.0.0") && rejection.reason.contains("1.1.0"), "{rejection}");
 }
 
 #[test]

@@ -7,6 +7,7 @@
 //! The JSON is that of serde on the SDK's types: a record is an object with keys in snake_case, a variant `"Name"` or
 //! `{"Name": value}` in CamelCase, an option null or the value, a list or a tuple an array.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,6 +27,8 @@ pub struct Trial {
     uplink: Func,
     downlink: Func,
     limits: Limits,
+    /// By endpoint name, if the translator is stateful.
+    states: Option<BTreeMap<String, Vec<u8>>>,
 }
 
 /// One call.
@@ -66,20 +69,36 @@ impl Trial {
             let diagnostics = diagnostics.map(|of| from_val(*of)).unwrap_or_default();
             return Err(Fault::Malformed(format!("settings refused: {}", describe(&diagnostics))));
         }
-        let uplink = function(&mut store, &instance, "uplink", "translate")?;
+        let is_stateful = generation.pre().is_stateful();
+        let uplink =
+            function(&mut store, &instance, if is_stateful { "stateful" } else { "uplink" }, "translate")?;
         let downlink = function(&mut store, &instance, "downlink", "translate")?;
-        Ok(Self { store, uplink, downlink, limits: generation.limits().clone() })
+        let states = is_stateful.then(BTreeMap::new);
+        Ok(Self { store, uplink, downlink, limits: generation.limits().clone(), states })
+    }
+
+    /// Forgets the clients: another case begins. Between the steps of one, a stateful translator's states are kept.
+    pub fn forget(&mut self) {
+        if let Some(states) = &mut self.states {
+            states.clear();
+        }
     }
 
     /// One call. After a crash the next one fails, too.
     pub fn call(&mut self, input: &Input) -> Tried {
-        let (function, value) = match input {
-            Input::Uplink(event) => (self.uplink, event),
-            Input::Downlink(message) => (self.downlink, message),
+        let (function, value, endpoint) = match input {
+            Input::Uplink(event) => (self.uplink, event, self.states.is_some().then(|| endpoint(event))),
+            Input::Downlink(message) => (self.downlink, message, None),
         };
-        let limits = self.limits.for_input(payload_size(value));
+        let state = endpoint.and_then(|endpoint| self.states.as_ref()?.get(endpoint)).cloned();
+        let state = endpoint.map(|_| state.unwrap_or_default());
+        let limits = self.limits.for_input(payload_size(value) + state.as_ref().map_or(0, Vec::len));
         let mut time = Duration::ZERO;
-        let result = self.attempt(function, value, &limits, &mut time);
+        let result = self.attempt(function, value, state.as_deref(), &limits, &mut time);
+        let result = result.and_then(|done| self.keep(done, endpoint, &limits));
+        if let (Some(states), Some(ended)) = (&mut self.states, value.get("Ended")) {
+            states.remove(ended["client"]["endpoint"].as_str().unwrap_or_default());
+        }
         let left = self.store.get_fuel().unwrap_or_default();
         Tried {
             result,
@@ -94,25 +113,48 @@ impl Trial {
         &mut self,
         function: Func,
         value: &Value,
+        state: Option<&[u8]>,
         limits: &Limits,
         time: &mut Duration,
-    ) -> Result<Vec<Value>, Fault> {
+    ) -> Result<Value, Fault> {
         arm(&mut self.store, limits)?;
         let kind = function.ty(&self.store).params().next().map(|(_, kind)| kind);
         let kind = kind.ok_or_else(|| actions::invalid("translate takes nothing".to_owned()))?;
         let parameter =
             to_val(value, &kind).map_err(|text| Fault::Malformed(format!("the case's input: {text}")))?;
+        let state = state.map(|state| Val::List(state.iter().copied().map(Val::U8).collect()));
+        let parameters: Vec<Val> = std::iter::once(parameter).chain(state).collect();
         let mut results = [Val::Bool(false)];
         let begun = Instant::now();
-        let called = function.call(&mut self.store, &[parameter], &mut results);
+        let called = function.call(&mut self.store, &parameters, &mut results);
         *time = begun.elapsed();
         called.map_err(|error| classify(&error))?;
         let [result] = results;
         match result {
-            Val::Result(Ok(Some(list))) => checked(from_val(*list), limits),
+            Val::Result(Ok(Some(done))) => Ok(from_val(*done)),
             Val::Result(Err(Some(fault))) => Err(own_fault(&from_val(*fault))),
             other => Err(actions::invalid(format!("{other:?}"))),
         }
+    }
+
+    /// The actions, once they and the new state, if there is one, are known to be good.
+    fn keep(
+        &mut self,
+        mut done: Value,
+        endpoint: Option<&str>,
+        limits: &Limits,
+    ) -> Result<Vec<Value>, Fault> {
+        let (Some(states), Some(endpoint)) = (&mut self.states, endpoint) else {
+            return checked(done, limits);
+        };
+        let list = checked(done["actions"].take(), limits)?;
+        if let Value::Array(state) = &done["state"] {
+            let bytes = state.iter().filter_map(|byte| u8::try_from(byte.as_u64()?).ok());
+            let state: Vec<u8> = bytes.collect();
+            actions::check_state(&state)?;
+            states.insert(endpoint.to_owned(), state);
+        }
+        Ok(list)
     }
 }
 
@@ -187,6 +229,12 @@ fn payload_size(input: &Value) -> usize {
     let event = input.as_object().and_then(|fields| fields.values().next()).unwrap_or(&Value::Null);
     let places = [&input["payload"], &event["content"]["payload"], &event["registration"]["links"]];
     places.into_iter().find_map(Value::as_array).map_or(0, Vec::len)
+}
+
+/// Whose event it is.
+fn endpoint(event: &Value) -> &str {
+    let event = event.as_object().and_then(|fields| fields.values().next()).unwrap_or(&Value::Null);
+    event["client"]["endpoint"].as_str().unwrap_or_default()
 }
 
 fn own_fault(fault: &Value) -> Fault {

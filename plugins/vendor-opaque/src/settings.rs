@@ -123,6 +123,10 @@ fn is_open(field: &Field) -> bool {
     field.form.size().is_none()
 }
 
+fn text(json: &Json) -> Option<String> {
+    json.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
 fn size(json: &Json) -> Option<usize> {
     u16::try_from(json.as_u64()?).ok().map(usize::from)
 }
