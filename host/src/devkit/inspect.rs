@@ -160,7 +160,7 @@ mod tests {
         let artifact = Artifact::new(bytes, Origin::Memory("a".to_owned())).unwrap();
         let text = describe(Path::new("a.wasm"), &artifact).unwrap();
         let has = |line: &str| assert!(text.lines().any(|is| is == line), "no {line:?} in:\n{text}");
-        has("contract  1.0.0");
+        has("contract  1.1.0");
         has(&format!("SHA-256   {}", artifact.digest()));
         has("version   1.2.3");
         has("          qos: an integer, at most 2, default 1. How sure");
