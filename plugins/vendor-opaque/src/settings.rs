@@ -1,7 +1,7 @@
 //! The settings: topics, and the layouts.
 
 use serde_json::Value as Json;
-use tidegate_sdk::settings::{Table, qos, text, topic};
+use tidegate_sdk::settings::{Table, qos, topic};
 use tidegate_sdk::{Diagnostic, Qos};
 
 use crate::layout::{Bits, Condition, Field, Form, Layout, Order, Pattern, Scale};
