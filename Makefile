@@ -26,6 +26,8 @@ test-plugins:
 	$(CARGO) test --manifest-path plugins/Cargo.toml
 	scripts/plugins-build --check
 	scripts/engine-build --check
+	$(CARGO) build -p tidegate
+	$(CARGO) test -p tidegate-tests --test devkit -- --include-ignored --nocapture
 
 interop: ## Real third-party clients and tools: those that scripts/setup interop names
 	scripts/setup interop

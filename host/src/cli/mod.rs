@@ -14,11 +14,12 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Broker, Config};
 use crate::credential;
+use crate::devkit;
 use crate::log::{self, Format};
 use crate::model::{Folder, Reading};
 
 /// Parses the command line, starts logging and calls `run` or `demo` on a new tokio runtime. The exit code is 0, 1 after
-/// an error, which has been printed, or 2 for a command line that is none.
+/// an error, which has been printed, that of a compiler that has failed, or 2 for a command line that is none.
 ///
 /// `tidegate --help` and `tidegate --version` print and end the process.
 pub fn main<R, D>(run: impl FnOnce(Config) -> R, demo: impl FnOnce(DemoOptions) -> D) -> ExitCode
@@ -31,7 +32,8 @@ where
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("tidegate: {error:#}");
-            ExitCode::FAILURE
+            let failed = error.downcast_ref::<devkit::Failed>();
+            failed.map_or(ExitCode::FAILURE, |failed| ExitCode::from(failed.code()))
         }
     }
 }
@@ -80,7 +82,7 @@ enum Command {
     Check(ConfigFile),
     /// Say who may connect over DTLS, and by which key
     Credentials(credentials::Credentials),
-    /// Check translators before they serve
+    /// Write, build, test and check translators before they serve
     Plugin(plugin::Plugin),
     /// Show the gateway at work with a simulated device and the embedded broker
     Demo(DemoOptions),

@@ -16,6 +16,48 @@ pub(super) struct Plugin {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Make a folder with a new translator in it, which builds, and a case, which passes
+    New {
+        /// Its name: small letters, digits, _ and -
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// What it is written in
+        #[arg(long, value_enum, default_value = "rust", value_name = "LANGUAGE")]
+        lang: devkit::Language,
+        /// The folder; without it, one of that name
+        #[arg(value_name = "DIR")]
+        folder: Option<PathBuf>,
+        /// The folder of tidegate-sdk, in place of the sources that this gateway brings
+        #[arg(long, value_name = "DIR")]
+        sdk: Option<PathBuf>,
+    },
+    /// Build a translator, with its manifest and its cases in it
+    Build {
+        /// Its folder
+        #[arg(default_value = ".", value_name = "DIR")]
+        folder: PathBuf,
+        /// Where it goes, such as into the folder of a running gateway; without it, into its own folder
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Run cases in the gateway's engine: each alone, on instances used before, and in another order
+    Test {
+        /// Write what comes out into the cases that come out otherwise
+        #[arg(long)]
+        bless: bool,
+        /// Folders, which are built first, or files; and parts of the names of those cases that are wanted
+        #[arg(value_name = "DIR|FILE|NAME")]
+        what: Vec<String>,
+    },
+    /// Say how long the calls of the cases take, and their share of the limits
+    Bench {
+        /// How often each is called
+        #[arg(long, default_value_t = 1_000, value_name = "NUMBER")]
+        calls: u32,
+        /// As for `test`
+        #[arg(value_name = "DIR|FILE|NAME")]
+        what: Vec<String>,
+    },
     /// Take translators through the steps before they serve, with the defaults of their settings
     Check {
         /// Files to check
@@ -51,6 +93,13 @@ enum Command {
 /// Does what was typed.
 pub(super) fn run(options: &Plugin) -> anyhow::Result<()> {
     match &options.command {
+        Command::New { name, lang, folder, sdk } => {
+            let (folder, sdk) = (folder.as_deref(), sdk.as_deref());
+            devkit::new(&devkit::New { name, language: *lang, folder, sdk })
+        }
+        Command::Build { folder, output } => devkit::build(folder, output.as_deref()),
+        Command::Test { bless, what } => devkit::test(what, *bless),
+        Command::Bench { calls, what } => devkit::bench(what, *calls),
         Command::Check { files } => devkit::check(files),
         Command::Embed { file, manifest, cases } => {
             let here = Path::new("translator.toml");

@@ -2,18 +2,32 @@
 //! will have. The command line calls one function for each subcommand; each prints for people, and its error is the exit
 //! code.
 
+mod bench;
+mod build;
 mod embed;
 mod inspect;
 mod list;
+mod new;
+mod process;
+mod project;
 mod section;
+mod subject;
+mod test;
+mod toolchain;
 
 use std::path::Path;
 
 use anyhow::Context as _;
 
+pub(crate) use bench::bench;
+pub(crate) use build::build;
 pub(crate) use embed::{Embed, embed};
 pub(crate) use inspect::inspect;
 pub(crate) use list::list;
+pub(crate) use new::{New, new};
+pub(crate) use process::Failed;
+pub(crate) use project::Language;
+pub(crate) use test::test;
 
 use crate::plugin::{Artifact, Engine, Generation, Limits, Rejection};
 

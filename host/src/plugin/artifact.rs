@@ -104,6 +104,11 @@ impl Artifact {
         &self.cases
     }
 
+    /// The same, without the cases in it: for those who run cases themselves.
+    pub(crate) fn without_cases(&self) -> Self {
+        Self { cases: Vec::new(), ..self.clone() }
+    }
+
     /// Whether it is a script.
     pub fn is_script(&self) -> bool {
         self.script.is_some()

@@ -37,6 +37,7 @@ pub use fault::{Fault, LimitKind, Outcome};
 pub use generation::{Generation, Rejection, Step};
 pub use instance::Caller;
 pub use limits::Limits;
+pub(crate) use manifest::is_name;
 pub use manifest::{Claims, Kind, Manifest, ManifestError, Problem, Schema, Setting};
 pub use policy::Policy;
 pub use slot::Slot;
