@@ -7,9 +7,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::Notify;
 
-use super::News;
 use super::candidate::Key;
 use super::plan::Wanted;
+use super::{Live, News};
 use crate::bridge::Claim;
 use crate::plugin::{Generation, Rejection, Slot};
 
@@ -155,7 +155,7 @@ impl Roster {
                     let offered = Offered { number: generation.number(), key };
                     let generation = Arc::new(generation);
                     standing.slot.offer(Arc::clone(&generation));
-                    tell_live(&wanted.name, &generation, changed);
+                    news.live.push(Live { translator: wanted.name.clone(), generation, changed });
                     standing.previous = Some(std::mem::replace(&mut standing.offered, offered));
                 } else if !wanted.is_stale
                     && standing.has_active(&key)
@@ -174,8 +174,9 @@ impl Roster {
             }
             (None, Some(generation)) => {
                 let number = generation.number();
-                tell_live(&wanted.name, &generation, changed);
                 let slot = Slot::new(&wanted.name, wanted.policy, generation);
+                let generation = slot.active();
+                news.live.push(Live { translator: wanted.name.clone(), generation, changed });
                 slot.notify(Arc::clone(&self.changed));
                 self.standing.push(Standing {
                     slot: Arc::new(slot),
@@ -259,16 +260,6 @@ impl Roster {
             news.is_rerouted = true;
         }
     }
-}
-
-fn tell_live(name: &str, generation: &Generation, changed: Option<SystemTime>) {
-    let after = changed.and_then(|changed| SystemTime::now().duration_since(changed).ok());
-    let after = after.map(tracing::field::debug);
-    let version = generation.manifest().map_or("", |manifest| manifest.version.as_str());
-    tracing::info!(
-        translator = name, generation = generation.number(), digest = generation.digest(), version,
-        origin = %generation.origin(), after, "translator live"
-    );
 }
 
 /// How long answers and notifications still find the slot that has asked for them.

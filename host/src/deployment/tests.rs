@@ -246,6 +246,20 @@ fn a_component_without_a_manifest_is_told_what_to_do() {
 }
 
 #[test]
+fn what_was_rejected_is_forgotten_with_its_file() {
+    let mut scene = Scene::new("", &[("broken.js", "function uplink( {")]);
+    let component = include_bytes!("../../tests/fixtures/hostile.wasm");
+    std::fs::write(scene.plugin("mine.wasm"), component).unwrap();
+    scene.rest();
+    for (name, file) in [("mine", "mine.wasm"), ("broken", "broken.js")] {
+        assert!(scene.rejection(name).is_some());
+        std::fs::remove_file(scene.plugin(file)).unwrap();
+        assert!(scene.rest().names.contains(name));
+        assert_eq!(scene.rejection(name), None);
+    }
+}
+
+#[test]
 fn of_two_files_with_one_name_the_second_is_rejected() {
     let same = "name = \"same\"\nversion = \"1.0.0\"\ncontract = \"1.0\"\n";
     let files = [("a.js", &*script("a")), ("a.toml", same)];
