@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use coap_lite::{CoapOption, MessageClass, MessageType, Packet};
+use serde_json::Value as Json;
 
 pub use self::content::{Format, Value};
 use crate::inbox::Inbox;
@@ -143,6 +144,14 @@ impl Device {
         let packet = self.shared.notification(path, kind)?;
         self.shared.peer.send(&packet)?;
         Ok(packet)
+    }
+
+    /// Send these values unasked (LwM2M 1.1, Send), as a SenML JSON pack; the answer's code.
+    pub fn send_unasked(&self, pack: &Json) -> Result<String> {
+        let mut packet = self.request("0.02", "dp", &[]);
+        packet.add_option(CoapOption::ContentFormat, vec![110]);
+        packet.payload = pack.to_string().into_bytes();
+        Ok(peer::code_text(&self.ask(&packet)?))
     }
 
     /// Send any bytes from this client's address.

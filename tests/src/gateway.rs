@@ -19,7 +19,7 @@ use crate::process::Process;
 pub struct Gateway {
     process: Process,
     folder: TempDir,
-    coap: SocketAddr,
+    coap: Vec<SocketAddr>,
     dtls: SocketAddr,
     mqtt: u16,
     http: u16,
@@ -44,12 +44,16 @@ pub struct Setup {
     pub version: u8,
     /// `[coap] shards`; 0: as many as there are cores.
     pub shards: u8,
+    /// How many listeners `[coap]` has.
+    pub listeners: u8,
     /// Further keys of `[coap]`.
     pub coap: Json,
     /// `[translator.settings]`.
     pub settings: Json,
     /// All of `[[translator]]`; null: `emqx` alone, with `settings`.
     pub translators: Json,
+    /// All of `[[route]]`; a `listener` is the number of one of `[coap]`.
+    pub routes: Json,
     /// `[registration]`.
     pub registration: Json,
     /// Further keys of `[dtls]`.
@@ -64,6 +68,8 @@ pub struct Setup {
     pub http: bool,
     /// Names and texts of further files in its folder: keys and certificates; those under `plugins/` are translators.
     pub files: Vec<(String, String)>,
+    /// Names and bytes of files that its folder of translators begins with.
+    pub artifacts: Vec<(String, Vec<u8>)>,
     /// Names and texts of the files that the folder of object definitions begins with, see [`Gateway::models`].
     pub models: Vec<(String, String)>,
 }
@@ -75,9 +81,11 @@ impl Setup {
             broker,
             version: 5,
             shards: 0,
+            listeners: 1,
             coap: json!({}),
             settings: json!({ "compatibility": compatibility }),
             translators: Json::Null,
+            routes: json!([]),
             registration: json!({}),
             dtls: json!({}),
             credentials: Json::Null,
@@ -85,17 +93,18 @@ impl Setup {
             log: "",
             http: false,
             files: Vec::new(),
+            artifacts: Vec::new(),
             models: Vec::new(),
         }
     }
 
-    fn toml(&self, [coap, dtls, mqtt, http]: [u16; 4]) -> Result<String> {
+    fn toml(&self, coap: &[SocketAddr], [dtls, mqtt, http]: [u16; 3]) -> Result<String> {
         let broker = match self.broker {
             Broker::On(port) => format!("mqtt://127.0.0.1:{port}"),
             Broker::Embedded => "embedded".to_owned(),
         };
         let mut coap_table = self.coap.clone();
-        coap_table["listen"] = json!([format!("127.0.0.1:{coap}")]);
+        coap_table["listen"] = json!(coap);
         coap_table["shards"] = json!(self.shards);
         let mut dtls_table = self.dtls.clone();
         if !self.credentials.is_null() {
@@ -105,7 +114,13 @@ impl Setup {
             Json::Null => json!([{ "name": "emqx", "settings": self.settings }]),
             translators => translators.clone(),
         };
-        let configuration = json!({
+        let mut routes = self.routes.clone();
+        for route in routes.as_array_mut().into_iter().flatten() {
+            if let Some(number) = route["listener"].as_u64() {
+                route["listener"] = json!(coap.get(usize::try_from(number)?).context("no such listener")?);
+            }
+        }
+        let mut configuration = json!({
             "coap": coap_table,
             "dtls": dtls_table,
             "mqtt": {
@@ -118,6 +133,9 @@ impl Setup {
             "store": self.store,
             "translator": translators,
         });
+        if !routes.as_array().is_none_or(Vec::is_empty) {
+            configuration["route"] = routes;
+        }
         toml::to_string(&configuration).context("writing tidegate.toml")
     }
 }
@@ -137,7 +155,12 @@ impl Gateway {
 
     /// Where it takes CoAP.
     pub fn coap(&self) -> SocketAddr {
-        self.coap
+        self.coap_at(0)
+    }
+
+    /// Where the listener of this number takes CoAP; there must be one.
+    pub fn coap_at(&self, number: usize) -> SocketAddr {
+        self.coap[number]
     }
 
     /// Where it takes CoAP over DTLS, when it has credentials.
@@ -225,9 +248,11 @@ impl Gateway {
 
     fn start_once(setup: &Setup) -> Result<Self> {
         let folder = TempDir::new()?;
-        let (coap, dtls, embedded) = (port::free()?, port::free()?, port::free()?);
+        let listener = |_| Ok((Ipv4Addr::LOCALHOST, port::free()?).into());
+        let coap: Vec<SocketAddr> = (0..setup.listeners).map(listener).collect::<Result<_>>()?;
+        let (dtls, embedded) = (port::free()?, port::free()?);
         let http = if setup.http { port::free()? } else { 0 };
-        std::fs::write(folder.path().join(CONFIGURATION), setup.toml([coap, dtls, embedded, http])?)?;
+        std::fs::write(folder.path().join(CONFIGURATION), setup.toml(&coap, [dtls, embedded, http])?)?;
         if !setup.credentials.is_null() {
             let text = toml::to_string(&setup.credentials).context("writing credentials.toml")?;
             write_secret(&folder.path().join(CREDENTIALS), &text)?;
@@ -235,6 +260,9 @@ impl Gateway {
         std::fs::create_dir(folder.path().join(PLUGINS))?;
         for (name, text) in &setup.files {
             write_secret(&folder.path().join(name), text)?;
+        }
+        for (name, bytes) in &setup.artifacts {
+            std::fs::write(folder.path().join(PLUGINS).join(name), bytes)?;
         }
         std::fs::create_dir(folder.path().join(MODELS))?;
         for (name, text) in &setup.models {
@@ -245,7 +273,7 @@ impl Gateway {
             Broker::On(port) => port,
             Broker::Embedded => embedded,
         };
-        let (coap, dtls) = ((Ipv4Addr::LOCALHOST, coap).into(), (Ipv4Addr::LOCALHOST, dtls).into());
+        let dtls = (Ipv4Addr::LOCALHOST, dtls).into();
         Ok(Self { process, folder, coap, dtls, mqtt, http, log: setup.log })
     }
 }

@@ -63,6 +63,31 @@ pub(crate) struct News {
     pub(crate) is_offered: bool,
     /// There are other slots, routes or claims.
     pub(crate) is_rerouted: bool,
+    /// The generations that are in use now, or will be with the next routing; told in the log once that is so.
+    pub(crate) live: Vec<Live>,
+}
+
+/// A generation that serves from now on.
+#[derive(Debug)]
+pub(crate) struct Live {
+    translator: String,
+    generation: Arc<Generation>,
+    /// When the file or the configuration became what it is; none if that was before the start.
+    changed: Option<SystemTime>,
+}
+
+impl Live {
+    /// Says so in the log.
+    pub(crate) fn tell(&self) {
+        let Self { translator, generation, changed } = self;
+        let after = changed.and_then(|changed| SystemTime::now().duration_since(changed).ok());
+        let after = after.map(tracing::field::debug);
+        let version = generation.manifest().map_or("", |manifest| manifest.version.as_str());
+        tracing::info!(
+            translator, generation = generation.number(), digest = generation.digest(), version,
+            origin = %generation.origin(), after, "translator live"
+        );
+    }
 }
 
 /// Why the files are looked at.
@@ -103,7 +128,8 @@ impl Deployment {
         }
         deployment.update(config, None, now)?;
         // Whoever opens it asks for everything.
-        deployment.news = News::default();
+        let news = std::mem::take(&mut deployment.news);
+        news.live.iter().for_each(Live::tell);
         Ok(deployment)
     }
 

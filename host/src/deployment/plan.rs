@@ -66,8 +66,12 @@ impl Plan {
                 None => plan.missing.push((translator.name.clone(), sought(translator, config, library))),
             }
         }
-        let mut files: Vec<(&Path, &Book)> =
-            library.iter().filter(|(path, _)| is_in(path, &config.plugins.directory)).collect();
+        // What is gone and has not come to serve in time never will.
+        let is_there = |path: &Path, book: &Book| !book.is_gone || in_use.contains(path);
+        let mut files: Vec<(&Path, &Book)> = library
+            .iter()
+            .filter(|(path, book)| is_in(path, &config.plugins.directory) && is_there(path, book))
+            .collect();
         files.sort_by_key(|(path, _)| !in_use.contains(*path));
         for (path, book) in files.into_iter().filter(|(path, _)| !taken.contains(*path)) {
             match plan.drop_in(config, library, path, book) {

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::Notify;
 
-use super::News;
 use super::candidate::Key;
 use super::plan::Wanted;
+use super::{Live, News};
 use crate::bridge::Claim;
 use crate::plugin::{Generation, Rejection, Slot};
 
@@ -19,6 +19,8 @@ pub(super) struct Roster {
     draining: Vec<Draining>,
     /// The last candidate of each name that was rejected and has not been replaced by a better one.
     rejected: BTreeMap<String, Rejected>,
+    /// What was tried of each name and failed last, even if its file has become unreadable since.
+    failed: BTreeMap<String, Key>,
     /// Told when a slot changes by itself.
     changed: Arc<Notify>,
 }
@@ -80,7 +82,13 @@ pub(crate) struct Rejected {
 
 impl Roster {
     pub(super) fn new(changed: Arc<Notify>) -> Self {
-        Self { standing: Vec::new(), draining: Vec::new(), rejected: BTreeMap::new(), changed }
+        Self {
+            standing: Vec::new(),
+            draining: Vec::new(),
+            rejected: BTreeMap::new(),
+            failed: BTreeMap::new(),
+            changed,
+        }
     }
 
     /// Those that serve.
@@ -120,7 +128,8 @@ impl Roster {
         let mut slots = self.standing.iter().chain(draining);
         let is_known = slots.any(|standing| standing.name() == wanted.name && standing.knows(&key));
         let is_refused = self.rejected.get(&wanted.name).is_some_and(|of| of.key.as_ref() == Some(&key));
-        !is_known && !is_refused
+        let has_failed = wanted.is_stale && self.failed.get(&wanted.name) == Some(&key);
+        !is_known && !is_refused && !has_failed
     }
 
     /// Takes what was proved into use. Without a generation, the slot goes on with the one that it has, if there is a
@@ -146,7 +155,7 @@ impl Roster {
                     let offered = Offered { number: generation.number(), key };
                     let generation = Arc::new(generation);
                     standing.slot.offer(Arc::clone(&generation));
-                    tell_live(&wanted.name, &generation, changed);
+                    news.live.push(Live { translator: wanted.name.clone(), generation, changed });
                     standing.previous = Some(std::mem::replace(&mut standing.offered, offered));
                 } else if !wanted.is_stale
                     && standing.has_active(&key)
@@ -165,8 +174,9 @@ impl Roster {
             }
             (None, Some(generation)) => {
                 let number = generation.number();
-                tell_live(&wanted.name, &generation, changed);
                 let slot = Slot::new(&wanted.name, wanted.policy, generation);
+                let generation = slot.active();
+                news.live.push(Live { translator: wanted.name.clone(), generation, changed });
                 slot.notify(Arc::clone(&self.changed));
                 self.standing.push(Standing {
                     slot: Arc::new(slot),
@@ -185,6 +195,9 @@ impl Roster {
 
     /// A candidate has failed. What it was to replace goes on.
     pub(super) fn reject(&mut self, name: &str, rejected: Rejected, news: &mut News) {
+        if let Some(key) = &rejected.key {
+            self.failed.insert(name.to_owned(), key.clone());
+        }
         let before = self.rejected.get(name);
         let is_same = |before: &Rejected| {
             before.digest == rejected.digest
@@ -212,6 +225,9 @@ impl Roster {
         news.names
             .extend(self.rejected.iter().filter(|(_, of)| is_forgotten(of)).map(|(name, _)| name.clone()));
         self.rejected.retain(|_, rejected| !is_forgotten(rejected));
+        if of.is_none() {
+            self.failed.clear();
+        }
     }
 
     /// Those that serve and are not among `kept` finish what they have begun.
@@ -244,16 +260,6 @@ impl Roster {
             news.is_rerouted = true;
         }
     }
-}
-
-fn tell_live(name: &str, generation: &Generation, changed: Option<SystemTime>) {
-    let after = changed.and_then(|changed| SystemTime::now().duration_since(changed).ok());
-    let after = after.map(tracing::field::debug);
-    let version = generation.manifest().map_or("", |manifest| manifest.version.as_str());
-    tracing::info!(
-        translator = name, generation = generation.number(), digest = generation.digest(), version,
-        origin = %generation.origin(), after, "translator live"
-    );
 }
 
 /// How long answers and notifications still find the slot that has asked for them.

@@ -153,6 +153,21 @@ fn a_broken_file_touches_nothing_and_is_tried_once() {
 }
 
 #[test]
+fn what_failed_before_its_file_became_unreadable_is_not_tried_again() {
+    let mut scene = Scene::new(MINE, &[("mine.js", &script("one"))]);
+    scene.write("mine.js", "function uplink( {");
+    assert_eq!(scene.rejection("mine").map(|(step, _)| step), Some(Step::Configured));
+    std::fs::write(scene.plugin("mine.js"), b"\xff").unwrap();
+    scene.rest();
+    assert_eq!(scene.rejection("mine").map(|(step, _)| step), Some(Step::Identified));
+    assert_eq!(scene.slot("mine").status().rejections, 2);
+    assert_eq!(scene.answer("mine").unwrap(), "one");
+    // What is readable again is told again.
+    scene.write("mine.js", "function uplink( {");
+    assert_eq!(scene.rejection("mine").map(|(step, _)| step), Some(Step::Configured));
+}
+
+#[test]
 fn a_half_written_component_is_rejected_and_the_whole_one_then_serves() {
     let emqx = Artifact::built_in("emqx").unwrap();
     let mut scene = Scene::new("[[translator]]\nname = \"emqx\"\n", &[]);
@@ -228,6 +243,20 @@ fn a_component_without_a_manifest_is_told_what_to_do() {
     assert!(scene.configure(MINE).is_rerouted);
     assert_eq!((scene.names(), scene.rejection("mine")), (vec!["mine".to_owned()], None));
     bytes.clear();
+}
+
+#[test]
+fn what_was_rejected_is_forgotten_with_its_file() {
+    let mut scene = Scene::new("", &[("broken.js", "function uplink( {")]);
+    let component = include_bytes!("../../tests/fixtures/hostile.wasm");
+    std::fs::write(scene.plugin("mine.wasm"), component).unwrap();
+    scene.rest();
+    for (name, file) in [("mine", "mine.wasm"), ("broken", "broken.js")] {
+        assert!(scene.rejection(name).is_some());
+        std::fs::remove_file(scene.plugin(file)).unwrap();
+        assert!(scene.rest().names.contains(name));
+        assert_eq!(scene.rejection(name), None);
+    }
 }
 
 #[test]

@@ -151,6 +151,7 @@ impl Task {
             self.outlet.directory.index(self.deployment.parameters());
             self.wake();
         }
+        news.live.iter().for_each(Live::tell);
         for name in &news.removed {
             tracing::info!(translator = name, "translator gone");
         }
