@@ -22,7 +22,7 @@ test-workspace:
 
 test-plugins:
 	scripts/setup run
-	$(CARGO) test --manifest-path guest-sdk/Cargo.toml
+	$(CARGO) test --manifest-path guest-sdk/Cargo.toml --workspace --features case
 	$(CARGO) test --manifest-path plugins/Cargo.toml
 	scripts/plugins-build --check
 	scripts/engine-build --check
@@ -45,18 +45,18 @@ bench-dtls: ## Associations beside Californium's: handshakes, records, memory
 
 fmt: ## Format everything
 	$(CARGO) fmt --all
-	$(CARGO) fmt --manifest-path guest-sdk/Cargo.toml
+	$(CARGO) fmt --manifest-path guest-sdk/Cargo.toml --all
 	$(CARGO) fmt --manifest-path plugins/Cargo.toml --all
 
 clippy:
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
-	$(CARGO) clippy --manifest-path guest-sdk/Cargo.toml --all-targets -- -D warnings
+	$(CARGO) clippy --manifest-path guest-sdk/Cargo.toml --workspace --features case --all-targets -- -D warnings
 	$(CARGO) clippy --manifest-path plugins/Cargo.toml --all-targets -- -D warnings
 
 # For those who work on it, so with what is private.
 doc:
 	RUSTDOCFLAGS="$(RUSTDOC)" $(CARGO) doc --workspace --no-deps --document-private-items
-	RUSTDOCFLAGS="$(RUSTDOC)" $(CARGO) doc --manifest-path guest-sdk/Cargo.toml --no-deps --document-private-items
+	RUSTDOCFLAGS="$(RUSTDOC)" $(CARGO) doc --manifest-path guest-sdk/Cargo.toml --workspace --features case --no-deps --document-private-items
 
 fuzz: ## Every fuzz target in turn, ten minutes in all
 	scripts/setup fuzz

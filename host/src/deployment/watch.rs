@@ -19,7 +19,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
 use tokio::time::MissedTickBehavior;
 
-use super::{Board, Deployment, News, Occasion, notice};
+use super::{Board, Deployment, Live, News, Occasion, notice};
 use crate::bridge::Routing;
 use crate::change::{Depth, Watched};
 use crate::mqtt::{Lane, Publication, Subscriber, Subscription};

@@ -165,7 +165,7 @@ mod tests {
         has("version   1.2.3");
         has("          qos: an integer, at most 2, default 1. How sure");
         has("cases     0");
-        assert!(text.contains("tidegate:translator/log@1.0.0"), "{text}");
-        assert!(text.contains("tidegate:translator/uplink@1.0.0"), "{text}");
+        assert!(text.contains("tidegate:translator/log@1.1.0"), "{text}");
+        assert!(text.contains("tidegate:translator/uplink@1.1.0"), "{text}");
     }
 }
