@@ -91,8 +91,9 @@ fn tail<T>(items: &[T]) -> &[T] {
     &items[items.len().saturating_sub(SHOWN)..]
 }
 
-/// How long anything may take that should come at once; generous, because the machine may be busy.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+/// How long anything may take that should come at once; generous, because the machine may be busy, and compiling the
+/// engine of scripts takes seconds even on an idle one.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How much of what came instead an error shows.
 const SHOWN: usize = 20;
