@@ -6,6 +6,32 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
+/// JSON, as TOML has it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Json(pub(crate) Value);
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        to_json(toml::Value::deserialize(deserializer)?).map(Self).map_err(D::Error::custom)
+    }
+}
+
+fn to_json(value: toml::Value) -> Result<Value, String> {
+    Ok(match value {
+        toml::Value::String(text) => text.into(),
+        toml::Value::Integer(number) => number.into(),
+        toml::Value::Float(number) if number.is_finite() => number.into(),
+        toml::Value::Float(number) => return Err(format!("{number} is no number of JSON")),
+        toml::Value::Boolean(value) => value.into(),
+        toml::Value::Datetime(time) => return Err(format!("JSON has no dates: write \"{time}\", a text")),
+        toml::Value::Array(list) => list.into_iter().map(to_json).collect::<Result<_, _>>()?,
+        toml::Value::Table(table) => {
+            let entry = |(key, value)| to_json(value).map(|value| (key, value));
+            Value::Object(table.into_iter().map(entry).collect::<Result<_, _>>()?)
+        }
+    })
+}
+
 /// Bytes of a case: a text, or a table with one of `text`, `json`, `hex`, `base64`.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Bytes {
@@ -19,13 +45,13 @@ impl Bytes {
     /// Of the keys of a table; none if it has none of them.
     pub(crate) fn of(
         text: Option<String>,
-        json: Option<Value>,
+        json: Option<Json>,
         hex: Option<&str>,
         base64: Option<&str>,
     ) -> Result<Option<Self>, String> {
         let all = [
             text.map(Self::Text).map(Ok),
-            json.map(|json| from_json(json).map(Self::Json)),
+            json.map(|Json(json)| from_json(json).map(Self::Json)),
             hex.map(|digits| from_hex(digits).map(Self::Hex)),
             base64.map(|text| {
                 STANDARD.decode(text).map(Self::Base64).map_err(|error| format!("`base64`: {error}"))
@@ -91,7 +117,7 @@ impl<'de> Deserialize<'de> for Bytes {
         #[serde(deny_unknown_fields)]
         struct Table {
             text: Option<String>,
-            json: Option<Value>,
+            json: Option<Json>,
             hex: Option<String>,
             base64: Option<String>,
         }

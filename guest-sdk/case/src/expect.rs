@@ -5,12 +5,13 @@ use std::fmt;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use similar::{ChangeTag, TextDiff};
+use toml::Spanned;
 
-use crate::Outcome;
-use crate::bytes::{Bytes, of_list};
+use crate::bytes::{Bytes, Json, of_list};
 use crate::input::{Properties, Qos, payload};
 use crate::operation::Operation;
 use crate::short;
+use crate::{Outcome, Wrong};
 
 /// What must come out of a call.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,7 +36,7 @@ pub(crate) struct Publish {
     #[serde(default)]
     properties: Properties,
     text: Option<String>,
-    json: Option<Value>,
+    json: Option<Json>,
     hex: Option<String>,
     base64: Option<String>,
 }
@@ -74,21 +75,26 @@ pub(crate) struct Fault {
 
 impl Expected {
     pub(crate) fn new(
-        publish: Vec<Publish>,
-        perform: Vec<Perform>,
-        fault: Option<Fault>,
-    ) -> Result<Self, String> {
-        if let Some(Fault { fault, text }) = fault {
+        publish: Vec<Spanned<Publish>>,
+        perform: Vec<Spanned<Perform>>,
+        fault: Option<Spanned<Fault>>,
+    ) -> Result<Self, Wrong> {
+        if let Some(fault) = fault {
+            let at = fault.span();
+            let Fault { fault, text } = fault.into_inner();
             if !FAULTS.contains(&fault.as_str()) {
-                return Err(format!("`fault`: {fault:?} is none of {}", FAULTS.join(", ")));
+                let known = FAULTS.join(", ");
+                return Err(Wrong::at(&at, format!("`fault`: {fault:?} is none of {known}")));
             }
             if !publish.is_empty() || !perform.is_empty() {
-                return Err("where a fault is expected, nothing is published or performed".to_owned());
+                return Err(Wrong::at(&at, "where a fault is expected, nothing is published or performed"));
             }
             return Ok(Self(What::Fault(fault, text)));
         }
-        let messages = publish.into_iter().map(Publish::full).collect::<Result<_, _>>()?;
-        let requests = perform.into_iter().map(Perform::full).collect::<Result<_, _>>()?;
+        let messages = publish.into_iter().map(|of| Wrong::within(of, Publish::full));
+        let requests = perform.into_iter().map(|of| Wrong::within(of, Perform::full));
+        let messages = messages.collect::<Result<_, _>>()?;
+        let requests = requests.collect::<Result<_, _>>()?;
         Ok(Self(What::Actions(messages, requests)))
     }
 
@@ -107,6 +113,20 @@ impl Expected {
             return Ok(());
         }
         Err(Mismatch { expected: self.shown(), actual: self.shown_like(outcome) })
+    }
+
+    /// What meets it.
+    #[cfg(test)]
+    pub(crate) fn outcome(&self) -> Outcome {
+        match &self.0 {
+            What::Fault(kind, text) => Outcome::Fault { kind: kind.clone(), text: text.clone() },
+            What::Actions(messages, requests) => {
+                let messages = messages.iter().map(|(of, payload)| with_payload(of, payload));
+                let messages = messages.map(|of| json!({ "Publish": of }));
+                let requests = requests.iter().map(|of| json!({ "Perform": of }));
+                Outcome::Actions(messages.chain(requests).collect())
+            }
+        }
     }
 
     /// As it would be written.

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::bytes::Bytes;
+use crate::bytes::{Bytes, Json};
 use crate::operation::pairs;
 use crate::sample::{Path, Sample};
 use crate::short::camel_of;
@@ -172,15 +172,34 @@ struct Registration {
 }
 
 /// A path, or a table with a path and attributes.
-#[derive(Clone, Deserialize)]
-#[serde(untagged)]
-enum Link {
-    Bare(Path),
-    Table {
-        path: Path,
-        #[serde(default)]
-        attributes: Vec<Vec<String>>,
-    },
+#[derive(Clone)]
+struct Link {
+    path: Path,
+    attributes: Vec<Vec<String>>,
+}
+
+impl<'de> Deserialize<'de> for Link {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Table {
+            path: Path,
+            #[serde(default)]
+            attributes: Vec<Vec<String>>,
+        }
+        use serde::de::Error;
+        match toml::Value::deserialize(deserializer)? {
+            toml::Value::String(path) => {
+                let path = Path::parse(&path).map_err(D::Error::custom)?;
+                Ok(Self { path, attributes: Vec::new() })
+            }
+            table @ toml::Value::Table(_) => {
+                let Table { path, attributes } = table.try_into().map_err(D::Error::custom)?;
+                Ok(Self { path, attributes })
+            }
+            other => Err(D::Error::custom(format!("{other} is neither a path nor a table with a `path`"))),
+        }
+    }
 }
 
 impl Registration {
@@ -213,12 +232,7 @@ impl Registration {
 
 impl Link {
     fn full(&self) -> Result<Value, String> {
-        match self {
-            Self::Bare(path) => Ok(json!({ "path": path.0, "attributes": [] })),
-            Self::Table { path, attributes } => {
-                Ok(json!({ "path": path.0, "attributes": whole_pairs(attributes)? }))
-            }
-        }
+        Ok(json!({ "path": self.path.0, "attributes": whole_pairs(&self.attributes)? }))
     }
 }
 
@@ -356,7 +370,7 @@ pub(crate) struct Downlink {
     #[serde(default)]
     properties: Properties,
     text: Option<String>,
-    json: Option<Value>,
+    json: Option<Json>,
     hex: Option<String>,
     base64: Option<String>,
 }
@@ -375,7 +389,7 @@ impl Downlink {
 /// None of the keys is no bytes.
 pub(crate) fn payload(
     text: Option<String>,
-    json: Option<Value>,
+    json: Option<Json>,
     hex: Option<&str>,
     base64: Option<&str>,
 ) -> Result<Bytes, String> {

@@ -33,10 +33,12 @@ mod short;
 mod time;
 
 use std::fmt;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
+use toml::Spanned;
 
 pub use expect::{Expected, Mismatch};
 
@@ -90,13 +92,13 @@ impl Case {
     /// The first thing that is wrong, with its line.
     pub fn parse(text: &str, file: &str) -> Result<Self, CaseError> {
         let error = |line, message: String| CaseError { file: file.to_owned(), line, message };
+        let line_at = |offset: usize| text[..offset.min(text.len())].matches('\n').count() + 1;
         let raw: RawCase = toml::from_str(text).map_err(|of| {
-            let line =
-                of.span().map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+            let line = of.span().map_or(0, |span| line_at(span.start));
             error(line, of.message().to_owned())
         })?;
         let stem = Path::new(file).file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        raw.read(stem).map_err(|message| error(0, message))
+        raw.read(stem).map_err(|Wrong { at, message }| error(at.map_or(0, line_at), message))
     }
 
     /// Reads all `*.toml` of a folder, in the order of their names.
@@ -167,54 +169,86 @@ impl fmt::Display for CaseError {
 
 impl std::error::Error for CaseError {}
 
+/// What is wrong with a case, and where its text has it.
+struct Wrong {
+    at: Option<usize>,
+    message: String,
+}
+
+impl Wrong {
+    fn at(at: &Range<usize>, message: impl Into<String>) -> Self {
+        Self { at: Some(at.start), message: message.into() }
+    }
+
+    /// What is made of a part of the text; what is wrong with it is wrong there.
+    fn within<T, R>(part: Spanned<T>, read: impl FnOnce(T) -> Result<R, String>) -> Result<R, Self> {
+        let at = part.span();
+        read(part.into_inner()).map_err(|message| Self::at(&at, message))
+    }
+}
+
+impl From<&str> for Wrong {
+    fn from(message: &str) -> Self {
+        Self { at: None, message: message.to_owned() }
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawCase {
     name: Option<String>,
-    settings: Option<Value>,
-    uplink: Option<input::Uplink>,
-    downlink: Option<input::Downlink>,
+    settings: Option<Spanned<bytes::Json>>,
+    uplink: Option<Spanned<input::Uplink>>,
+    downlink: Option<Spanned<input::Downlink>>,
     #[serde(default)]
-    publish: Vec<expect::Publish>,
+    publish: Vec<Spanned<expect::Publish>>,
     #[serde(default)]
-    perform: Vec<expect::Perform>,
-    expect: Option<expect::Fault>,
+    perform: Vec<Spanned<expect::Perform>>,
+    expect: Option<Spanned<expect::Fault>>,
     #[serde(default)]
-    step: Vec<RawStep>,
+    step: Vec<Spanned<RawStep>>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawStep {
-    uplink: Option<input::Uplink>,
-    downlink: Option<input::Downlink>,
+    uplink: Option<Spanned<input::Uplink>>,
+    downlink: Option<Spanned<input::Downlink>>,
     #[serde(default)]
-    publish: Vec<expect::Publish>,
+    publish: Vec<Spanned<expect::Publish>>,
     #[serde(default)]
-    perform: Vec<expect::Perform>,
-    expect: Option<expect::Fault>,
+    perform: Vec<Spanned<expect::Perform>>,
+    expect: Option<Spanned<expect::Fault>>,
 }
 
 impl RawCase {
-    fn read(self, stem: String) -> Result<Case, String> {
+    fn read(self, stem: String) -> Result<Case, Wrong> {
         let Self { name, settings, uplink, downlink, publish, perform, expect, step } = self;
-        let settings = settings.unwrap_or_else(|| json!({}));
-        if !settings.is_object() {
-            return Err("`settings` is a table".to_owned());
-        }
+        let settings = match settings {
+            Some(settings) => Wrong::within(settings, |bytes::Json(settings)| {
+                if settings.is_object() { Ok(settings) } else { Err("`settings` is a table".to_owned()) }
+            })?,
+            None => json!({}),
+        };
         let only = RawStep { uplink, downlink, publish, perform, expect };
         let steps = if step.is_empty() {
             vec![only.read()?]
         } else if only.is_empty() {
             let numbered = step.into_iter().zip(1..);
-            numbered
-                .map(|(step, number)| step.read().map_err(|why| format!("step {number}: {why}")))
-                .collect::<Result<_, _>>()?
+            numbered.map(|(step, number)| numbered_step(step, number)).collect::<Result<_, _>>()?
         } else {
-            return Err("a case with `[[step]]` has everything else within its steps".to_owned());
+            return Err("a case with `[[step]]` has everything else within its steps".into());
         };
         Ok(Case { name: name.unwrap_or(stem), settings, steps })
     }
+}
+
+fn numbered_step(step: Spanned<RawStep>, number: usize) -> Result<Step, Wrong> {
+    let start = step.span().start;
+    step.into_inner().read().map_err(|Wrong { at, message }| Wrong {
+        at: at.or(Some(start)),
+        message: format!("step {number}: {message}"),
+    })
 }
 
 impl RawStep {
@@ -223,14 +257,14 @@ impl RawStep {
         uplink.is_none() && downlink.is_none() && publish.is_empty() && perform.is_empty() && expect.is_none()
     }
 
-    fn read(self) -> Result<Step, String> {
+    fn read(self) -> Result<Step, Wrong> {
         let Self { uplink, downlink, publish, perform, expect } = self;
         let input = match (uplink, downlink) {
-            (Some(uplink), None) => Input::Uplink(uplink.event()?),
-            (None, Some(downlink)) => Input::Downlink(downlink.message()?),
-            (None, None) => return Err("there is neither `[uplink]` nor `[downlink]`".to_owned()),
+            (Some(uplink), None) => Input::Uplink(Wrong::within(uplink, |uplink| uplink.event())?),
+            (None, Some(downlink)) => Input::Downlink(Wrong::within(downlink, input::Downlink::message)?),
+            (None, None) => return Err("there is neither `[uplink]` nor `[downlink]`".into()),
             (Some(_), Some(_)) => {
-                return Err("there is both `[uplink]` and `[downlink]`; write two `[[step]]`".to_owned());
+                return Err("there is both `[uplink]` and `[downlink]`; write two `[[step]]`".into());
             }
         };
         Ok(Step { input, expected: Expected::new(publish, perform, expect)? })

@@ -127,7 +127,37 @@ fn mistakes_are_named_by_file_and_line() {
     let text = error("[downlink]\ntopic = \"x\"\nqos = 3\n");
     assert!(text.starts_with("cases/x.toml:3: ") && text.contains("3 is no QoS"), "{text}");
     let text = error("[downlink]\ntopic = \"x\"\n[expect]\nfault = \"odd\"\n");
-    assert!(text.contains("\"odd\" is none of unsupported, malformed"), "{text}");
+    assert!(text.starts_with("cases/x.toml:3: `fault`: \"odd\" is none of unsupported, malformed"), "{text}");
+}
+
+#[test]
+fn what_only_shows_in_the_whole_is_named_by_its_line_too() {
+    let step = "[[step]]\n[step.downlink]\ntopic = \"x\"\n";
+    for (text, wrong) in [
+        (
+            "[step.uplink]\nendpoint = \"e\"\ncause = \"sent\"\nreason = \"expired\"\n",
+            "5: step 2: `reason` has no place in an uplink whose cause is Sent",
+        ),
+        ("[[step.publish]]\ntopic = \"x\"\n", "4: step 2: there is neither `[uplink]` nor `[downlink]`"),
+        (
+            "[step.downlink]\ntopic = \"x\"\n\n[[step.publish]]\ntopic = \"up\"\njson = \"{\"\n",
+            "8: step 2: what is published to \"up\": `json`: EOF while parsing an object at line 1 column 1",
+        ),
+        (
+            "[step.uplink]\nendpoint = \"e\"\ncause = \"registered\"\nregistration = { objects = [\"/3\", 5] }\n",
+            "8: 5 is neither a path nor a table with a `path`",
+        ),
+    ] {
+        assert_eq!(error(&format!("{step}[[step]]\n{text}")), format!("cases/x.toml:{wrong}"));
+    }
+}
+
+#[test]
+fn what_json_cannot_say_is_refused() {
+    let text = error("[downlink]\ntopic = \"x\"\njson = { at = 2026-01-01T00:00:00Z }\n");
+    assert_eq!(text, "cases/x.toml:3: JSON has no dates: write \"2026-01-01T00:00:00Z\", a text");
+    let text = error("settings = { low = nan }\n[downlink]\ntopic = \"x\"\n");
+    assert_eq!(text, "cases/x.toml:1: NaN is no number of JSON");
 }
 
 #[test]
@@ -185,21 +215,75 @@ fn all_operations_can_be_expected_and_come_back_short() {
         let nothing = Outcome::Actions(vec![]);
         let shown = case.steps[0].check(&nothing).unwrap_err().to_string();
         assert!(shown.contains(operation.split(' ').next().unwrap()), "{shown}");
-        // Written again from what it means, it means the same.
         let blessed = Case::bless(&text, &[nothing]).unwrap();
         assert!(!blessed.contains("perform"), "{blessed}");
+        assert_written_again(&text);
     }
 }
 
 #[test]
-fn the_cases_of_the_translators_in_this_repository_can_be_read() {
+fn all_of_a_message_and_of_a_request_comes_back() {
+    let properties = "{ response_topic = \"r\", correlation = { hex = \"00ff\" }, expiry = 5, \
+                      content_type = \"text/plain\", user = [[\"a\", \"b\"], [\"a\", \"\"]] }";
+    let request = "operation = { read = { path = \"/\" } }\ncontext = \"a\\u001f\\\"b\"\nexpiry = 60\nurgent = true\n\
+                   attributes = [[\"else-only-client\", \"\"]]\n";
+    for payload in [
+        "text = \"a\\nb\"",
+        "json = { a = [1, 2.5, -3], b = { c = true }, d = \"e\" }",
+        "json = '{ \"a\": null, \"b\": 18446744073709551615 }'",
+        "json = '\"text\"'",
+        "hex = \"00ff\"",
+        "base64 = \"AP8=\"",
+        "",
+    ] {
+        assert_written_again(&format!(
+            "[downlink]\ntopic = \"x\"\n[[publish]]\ntopic = \"t\"\nqos = 2\nretain = true\nproperties = {properties}\n{payload}\n\
+             [[perform]]\nendpoint = \"e\"\n{request}\
+             [[perform]]\nrecipients = [{{ parameter = [\"imei\", \"1\"] }}, {{ endpoint = \"e\" }}]\n{request}\
+             [[perform]]\nparameter = [\"imei\", \"1\"]\n{request}"
+        ));
+    }
+}
+
+/// What is expected, blessed into the same case without it, is expected again.
+fn assert_written_again(text: &str) {
+    let case = Case::parse(text, "x").unwrap_or_else(|error| panic!("{text}: {error}"));
+    let outcomes: Vec<Outcome> = case.steps.iter().map(|step| step.expected.outcome()).collect();
+    for (step, outcome) in case.steps.iter().zip(&outcomes) {
+        step.check(outcome).unwrap_or_else(|mismatch| panic!("{text}: {mismatch}"));
+    }
+    assert_eq!(Case::bless(text, &outcomes).unwrap(), text, "nothing is to be blessed");
+    let mut bare: toml_edit::DocumentMut = text.parse().unwrap();
+    let strip = |table: &mut toml_edit::Table| {
+        for key in ["publish", "perform", "expect"] {
+            table.remove(key);
+        }
+    };
+    strip(bare.as_table_mut());
+    if let Some(steps) = bare.get_mut("step").and_then(toml_edit::Item::as_array_of_tables_mut) {
+        steps.iter_mut().for_each(strip);
+    }
+    let blessed = Case::bless(&bare.to_string(), &outcomes).unwrap();
+    let again = Case::parse(&blessed, "x").unwrap_or_else(|error| panic!("{blessed}: {error}"));
+    assert_eq!(again.settings, case.settings);
+    for ((one, other), outcome) in case.steps.iter().zip(&again.steps).zip(&outcomes) {
+        assert_eq!(one.input, other.input, "{blessed}");
+        other.check(outcome).unwrap_or_else(|mismatch| panic!("{blessed}: {mismatch}"));
+    }
+}
+
+#[test]
+fn the_cases_of_the_translators_in_this_repository_are_read_and_written_again() {
     let plugins = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins");
     let mut read = 0;
     for entry in std::fs::read_dir(plugins).unwrap() {
         let cases = entry.unwrap().path().join("cases");
         if cases.is_dir() {
-            read += Case::load(&cases).unwrap_or_else(|error| panic!("{error}")).len();
+            for (file, _) in Case::load(&cases).unwrap_or_else(|error| panic!("{error}")) {
+                assert_written_again(&std::fs::read_to_string(file).unwrap());
+                read += 1;
+            }
         }
     }
-    assert!(read >= 8, "{read}");
+    assert!(read >= 60, "{read}");
 }
