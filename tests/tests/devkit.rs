@@ -154,7 +154,7 @@ fn what_is_logged_is_shown_with_the_case() -> Result<()> {
         text.replace("case 'notified':", "case 'notified': console.log('seen', event.endpoint);"),
     )?;
     let said = author.good(&["test", "mine"])?;
-    ensure!(said.contains("log: Info seen urn:imei:001"), "{said}");
+    ensure!(said.contains("log: info seen urn:imei:001"), "{said}");
     ensure!(said.contains("fuel ") && said.contains("memory "), "{said}");
     Ok(())
 }
@@ -228,6 +228,9 @@ impl Author {
         ensure!(said.contains("cases passed: 1"), "{said}");
         println!("{}: from `plugin new` to a green `plugin test` in {:.1?}", self.language, begun.elapsed());
         let file = if self.language == "javascript" { "mine/mine.js" } else { "mine/mine.wasm" };
+        // The cases are in a component, and lie beside a script.
+        let said = self.good(&["test", file])?;
+        ensure!(said.contains("cases passed: 1"), "{said}");
         let said = self.good(&["check", file])?;
         ensure!(said.contains("would serve (mine 0.1.0"), "{said}");
         let said = self.good(&["bench", "--calls", "20", "mine"])?;

@@ -312,7 +312,7 @@ impl bindings::log::Host for State {
         }
         let line = cut(&text);
         if let Some(record) = &mut self.record {
-            record.push(format!("{level:?} {line}"));
+            record.push(format!("{} {line}", name(level)));
             return;
         }
         let Self { translator, generation, about, .. } = self;
@@ -436,6 +436,17 @@ pub(super) fn classify(error: &wasmtime::Error) -> Fault {
 fn describe(diagnostics: &[setup::Diagnostic]) -> String {
     let all: Vec<String> = diagnostics.iter().map(|of| format!("{}: {}", of.key, of.text)).collect();
     all.join("; ")
+}
+
+fn name(level: bindings::log::Level) -> &'static str {
+    use bindings::log::Level;
+    match level {
+        Level::Trace => "trace",
+        Level::Debug => "debug",
+        Level::Info => "info",
+        Level::Warn => "warn",
+        Level::Error => "error",
+    }
 }
 
 /// The first KiB of a line, at a character boundary.
