@@ -42,7 +42,7 @@ impl StatefulTranslator for Sparkplug {
     }
 
     fn uplink(&self, event: Event, state: &[u8]) -> Result<Outcome, Fault> {
-        let node = Node::read(state)?;
+        let node = Node::read(state);
         Ok(match event {
             Event::Registered(event) => self.registered(&event, node),
             Event::Updated(event) => self.updated(&event, node),

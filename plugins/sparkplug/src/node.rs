@@ -1,7 +1,7 @@
 //! An edge node as the gateway keeps it between calls: what its births tell, and the number of its next message.
 
 use prost::Message;
-use tidegate_sdk::{Fault, Level, Registration, log};
+use tidegate_sdk::{Level, Registration, log};
 
 use crate::payload::{Metric, Value, datatype};
 
@@ -36,23 +36,17 @@ pub(crate) struct Device {
 }
 
 impl Node {
-    /// From the state; none for an empty one.
-    ///
-    /// # Errors
-    /// It was written by a later version.
-    pub(crate) fn read(state: &[u8]) -> Result<Option<Self>, Fault> {
-        match state.split_first() {
-            None => Ok(None),
-            Some((&VERSION, node)) => {
-                let node = Self::decode(node);
-                node.map(Some).map_err(|error| Fault::Internal(format!("the state cannot be read: {error}")))
-            }
-            // It begins anew, as it would without a state.
-            Some((version, _)) => {
-                log(Level::Warn, &format!("a state of version {version} is not understood"));
-                Ok(None)
-            }
+    /// From the state; none for an empty one, and for one that is not understood: the session begins anew.
+    pub(crate) fn read(state: &[u8]) -> Option<Self> {
+        let (version, node) = state.split_first()?;
+        let node = if *version == VERSION { Self::decode(node).ok() } else { None };
+        if node.is_none() {
+            log(
+                Level::Warn,
+                &format!("a state of version {version} and {} bytes is not understood", state.len()),
+            );
         }
+        node
     }
 
     /// The state.
@@ -164,13 +158,13 @@ mod tests {
     }
 
     #[test]
-    fn a_state_comes_back_and_one_of_another_version_is_none() {
+    fn a_state_comes_back_and_one_that_is_not_understood_is_none() {
         let mut node = Node { seq: 7, bd_seq: 255, ..Node::default() };
         node.device((3303, 1));
-        assert_eq!(Node::read(&node.written()).unwrap(), Some(node));
-        assert_eq!(Node::read(&[]).unwrap(), None);
-        assert_eq!(Node::read(&[2, 3]).unwrap(), None);
-        assert!(Node::read(&[VERSION, 0xFF]).is_err());
+        assert_eq!(Node::read(&node.written()), Some(node));
+        assert_eq!(Node::read(&[]), None);
+        assert_eq!(Node::read(&[2, 3]), None);
+        assert_eq!(Node::read(&[VERSION, 0xFF]), None);
     }
 
     #[test]

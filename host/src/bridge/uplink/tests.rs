@@ -2,7 +2,7 @@ use tidegate_proto::coap::Peer;
 use tidegate_proto::coap::endpoint::Delivery;
 use tidegate_proto::lwm2m::operation::OperationName;
 use tidegate_proto::lwm2m::registration::Version;
-use tidegate_proto::lwm2m::server::{Asked, Content};
+use tidegate_proto::lwm2m::server::{Asked, Content, End, Receipt};
 
 use super::*;
 use crate::bridge::{Faults, Routing, bind_context};
@@ -10,6 +10,10 @@ use crate::config::OnFault;
 use crate::mqtt::{Drain, Outbox};
 use crate::net::Directory;
 use crate::plugin::{Artifact, Engine, Generation, Limits, Origin, Policy};
+
+const HOSTILE: &[u8] = include_bytes!("../../../tests/fixtures/hostile.wasm");
+/// Publishes the state that it is given, and makes it one byte longer.
+const STATEFUL: &[u8] = include_bytes!("../../../tests/fixtures/stateful.wasm");
 
 /// A bridge with one slot, `test`, that the hostile guest stands in.
 struct Scene {
@@ -21,16 +25,23 @@ struct Scene {
 }
 
 fn generation(engine: &Engine, mode: &str) -> Generation {
+    generation_of(HOSTILE, engine, mode)
+}
+
+fn generation_of(bytes: &[u8], engine: &Engine, mode: &str) -> Generation {
     let limits = Limits::default();
-    let bytes = include_bytes!("../../../tests/fixtures/hostile.wasm").to_vec();
-    let artifact = Artifact::new(bytes, Origin::Memory("test".to_owned())).unwrap();
+    let artifact = Artifact::new(bytes.to_vec(), Origin::Memory("test".to_owned())).unwrap();
     Generation::prove(engine, &artifact, &serde_json::json!({ "mode": mode }), &limits).unwrap()
 }
 
 impl Scene {
     fn new(mode: &str, policy: Policy, room: usize) -> Self {
+        Self::with(HOSTILE, mode, policy, room)
+    }
+
+    fn with(bytes: &[u8], mode: &str, policy: Policy, room: usize) -> Self {
         let engine = Engine::new(&Limits::default()).unwrap();
-        let slot = Arc::new(Slot::new("test", policy, generation(&engine, mode)));
+        let slot = Arc::new(Slot::new("test", policy, generation_of(bytes, &engine, mode)));
         let routing = Routing::new(vec![Arc::clone(&slot)], [], [], Some("test")).unwrap();
         let shared = Shared {
             directory: Arc::new(Directory::new()),
@@ -55,7 +66,7 @@ impl Scene {
         let mut published = Vec::new();
         while let Some(publication) = self.drain.try_recv() {
             published.push(match publication.topic.as_str() {
-                "good" => String::from_utf8(publication.payload).unwrap(),
+                "good" | "state" => String::from_utf8(publication.payload).unwrap(),
                 _ => publication.topic,
             });
         }
@@ -67,8 +78,8 @@ impl Scene {
     }
 }
 
-fn notified(endpoint: &str, slot: &str) -> Event {
-    let registration = Registration {
+fn registration(endpoint: &str) -> Arc<Registration> {
+    Arc::new(Registration {
         endpoint: endpoint.into(),
         location: "/rd/x".into(),
         version: Version::V1_1,
@@ -81,10 +92,13 @@ fn notified(endpoint: &str, slot: &str) -> Event {
         content_formats: None,
         links: Box::default(),
         peer: Peer::plain(([127, 0, 0, 1], 5683).into()),
-    };
+    })
+}
+
+fn notified(endpoint: &str, slot: &str) -> Event {
     let path = Path::new([3303, 0, 5700]);
     Event::Notified {
-        registration: Arc::new(registration),
+        registration: registration(endpoint),
         asked: Asked { operation: OperationName::Observe, path, context: bind_context(slot, "") },
         code: 0x45,
         delivery: Delivery::NonConfirmable,
@@ -202,4 +216,58 @@ fn what_came_while_the_slot_rested_is_tried_when_it_has_recovered() {
     scene.offer("g");
     assert!(scene.bridge.flush(&mut Vec::new()));
     assert_eq!(scene.published(), ["1", "2", "3", "4"]);
+}
+
+/// One that the client says again if it is not answered.
+fn updated(endpoint: &str) -> Event {
+    Event::Updated { registration: registration(endpoint), links_changed: false, receipt: Receipt(1) }
+}
+
+fn ended(endpoint: &str) -> Event {
+    Event::Ended {
+        registration: registration(endpoint),
+        reason: End::Deregistered,
+        receipt: Some(Receipt(1)),
+    }
+}
+
+#[test]
+fn what_found_no_room_comes_again_with_the_state_that_it_came_with() {
+    let mut scene = Scene::with(STATEFUL, "c", Policy::default(), 1);
+    let mut handle = |event: &Event| scene.bridge.handle(event, &mut Vec::new());
+    assert_eq!(handle(&updated("a")), Settlement::Accepted);
+    assert_eq!([handle(&updated("a")), handle(&updated("a"))], [Settlement::Refused; 2]);
+    assert_eq!(scene.published(), [""]);
+    assert_eq!(scene.bridge.handle(&updated("a"), &mut Vec::new()), Settlement::Accepted);
+    assert_eq!(scene.published(), ["x"], "not \"xxx\"");
+}
+
+#[test]
+fn a_client_that_has_ended_is_forgotten_once_that_is_accepted() {
+    let mut scene = Scene::with(STATEFUL, "c", Policy::default(), 1);
+    let mut handle = |event: &Event| scene.bridge.handle(event, &mut Vec::new());
+    assert_eq!(handle(&updated("a")), Settlement::Accepted);
+    assert_eq!(handle(&ended("a")), Settlement::Refused);
+    assert_eq!(scene.published(), [""]);
+    assert_eq!(scene.bridge.handle(&ended("a"), &mut Vec::new()), Settlement::Accepted);
+    assert_eq!(scene.published(), ["x"], "its end is told with its state");
+    assert_eq!(scene.bridge.handle(&updated("a"), &mut Vec::new()), Settlement::Accepted);
+    assert_eq!(scene.published(), [""]);
+}
+
+#[test]
+fn a_held_event_of_a_client_that_is_gone_leaves_no_state_behind() {
+    let mut scene = Scene::with(STATEFUL, "t", holding(9), 99);
+    scene.shared.directory.enter(&registration("here"), 0);
+    for endpoint in ["gone", "here"] {
+        scene.notify(endpoint, "test");
+    }
+    scene.published();
+    scene.slot.offer(Arc::new(generation_of(STATEFUL, &scene.engine, "c")));
+    assert!(scene.bridge.flush(&mut Vec::new()));
+    assert_eq!(scene.published(), ["", ""]);
+    for endpoint in ["gone", "here"] {
+        scene.notify(endpoint, "test");
+    }
+    assert_eq!(scene.published(), ["", "x"]);
 }
