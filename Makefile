@@ -1,5 +1,5 @@
 # What the README's commands do. Every target installs what it needs (scripts/setup) and can be run alone.
-.PHONY: run build test test-workspace test-plugins interop bench bench-dtls fmt clippy doc fuzz fuzz-quick
+.PHONY: run build test test-workspace test-plugins interop bench bench-dtls bench-translators fmt clippy doc fuzz fuzz-quick
 
 FUZZ_SECONDS ?= 600
 CARGO ?= cargo
@@ -42,6 +42,12 @@ bench: ## How long payloads take to be read and written, and how many allocation
 bench-dtls: ## Associations beside Californium's: handshakes, records, memory
 	scripts/setup interop
 	$(CARGO) bench --profile dev -p tidegate-dtls --bench beside
+
+# Only our own crates are compiled anew: a profile of its own would compile wasmtime once more.
+bench-translators: ## What a translator's call costs: the default one in WebAssembly and natively, and JavaScript
+	scripts/setup run
+	$(CARGO) bench --profile dev --config profile.dev.opt-level=3 --config profile.dev.package.tidegate-emqx.opt-level=3 \
+		--config profile.dev.package.tidegate-sdk.opt-level=3 -p tidegate --bench translators
 
 fmt: ## Format everything
 	$(CARGO) fmt --all
