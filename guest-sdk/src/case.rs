@@ -40,6 +40,23 @@ pub fn run<T: Translator>(folder: impl AsRef<Path>) {
 
 /// As [`run`], of a translator with states: each case begins without any, and its steps hand them on.
 ///
+/// ```no_run
+/// # use tidegate_sdk::{Diagnostic, Event, Fault, Outcome, StatefulTranslator, Subscriptions};
+/// # struct Numbered;
+/// # impl StatefulTranslator for Numbered {
+/// #     fn configure(_: &str) -> Result<(Self, Subscriptions), Vec<Diagnostic>> {
+/// #         Ok((Self, Subscriptions::default()))
+/// #     }
+/// #     fn uplink(&self, _: Event, _: &[u8]) -> Result<Outcome, Fault> {
+/// #         Ok(Outcome::default())
+/// #     }
+/// # }
+/// // In tests/cases.rs:
+/// fn cases() {
+///     tidegate_sdk::case::run_stateful::<Numbered>("cases");
+/// }
+/// ```
+///
 /// # Panics
 /// As [`run`].
 pub fn run_stateful<T: StatefulTranslator>(folder: impl AsRef<Path>) {

@@ -104,7 +104,26 @@ pub trait Translator: Sized {
     }
 }
 
-/// Makes a component of the crate: `tidegate_sdk::translator!(MyTranslator);`, once.
+/// Makes a component of the crate, once, at the end of it. A panic within the translator is written to the gateway's log with
+/// its file and line.
+///
+/// ```
+/// # use tidegate_sdk::*;
+/// struct Silent;
+///
+/// impl Translator for Silent {
+///     fn configure(_settings: &str) -> Result<(Self, Subscriptions), Vec<Diagnostic>> {
+///         Ok((Self, Subscriptions::default()))
+///     }
+///
+///     fn uplink(&self, _event: Event) -> Result<Vec<Action>, Fault> {
+///         Ok(vec![])
+///     }
+/// }
+///
+/// #[cfg(target_arch = "wasm32")]
+/// tidegate_sdk::translator!(Silent);
+/// ```
 #[macro_export]
 macro_rules! translator {
     ($translator:ty) => {
@@ -153,6 +172,11 @@ macro_rules! translator {
 }
 
 /// Write a line to the gateway's log; natively, to standard error.
+///
+/// ```
+/// use tidegate_sdk::{Level, log};
+/// log(Level::Warn, "urn:imei:001 reports a battery of 300 %");
+/// ```
 pub fn log(level: Level, text: &str) {
     #[cfg(target_arch = "wasm32")]
     bindings::tidegate::translator::log::write(level, text);
@@ -168,6 +192,12 @@ pub fn log_panics() {
 }
 
 /// An action that publishes with QoS 0 and without properties.
+///
+/// ```
+/// use tidegate_sdk::{Action, Qos, publish};
+/// let Action::Publish(message) = publish("up/a", "21.5") else { panic!() };
+/// assert_eq!((message.topic.as_str(), &message.payload[..], message.qos), ("up/a", &b"21.5"[..], Qos::AtMostOnce));
+/// ```
 pub fn publish(topic: impl Into<String>, payload: impl Into<Vec<u8>>) -> Action {
     Action::Publish(Message {
         topic: topic.into(),
@@ -178,7 +208,14 @@ pub fn publish(topic: impl Into<String>, payload: impl Into<Vec<u8>>) -> Action 
     })
 }
 
-/// An action that performs an operation on the client of an endpoint name.
+/// An action that performs an operation on the client of an endpoint name. The context comes back with each answer.
+///
+/// ```
+/// use tidegate_sdk::{Action, Path, Recipient, perform, request};
+/// let Action::Perform(asked) = perform("urn:imei:001", request::read(Path::new(&[3, 0])), "asked") else { panic!() };
+/// assert!(matches!(&asked.recipients[..], [Recipient::Endpoint(name)] if name == "urn:imei:001"));
+/// assert_eq!(asked.context, "asked");
+/// ```
 pub fn perform(endpoint: impl Into<String>, operation: Operation, context: impl Into<String>) -> Action {
     Action::Perform(Request {
         recipients: vec![Recipient::Endpoint(endpoint.into())],
@@ -263,6 +300,10 @@ impl Path {
     }
 
     /// Its ids, from the object on.
+    ///
+    /// ```
+    /// assert_eq!(tidegate_sdk::Path::new(&[3, 0, 9]).ids().collect::<Vec<_>>(), [3, 0, 9]);
+    /// ```
     pub fn ids(&self) -> impl Iterator<Item = u16> + use<> {
         [self.object, self.object_instance, self.resource, self.resource_instance]
             .into_iter()
@@ -295,6 +336,11 @@ impl FromStr for Path {
 }
 
 /// A text that is no path.
+///
+/// ```
+/// let wrong = "3303".parse::<tidegate_sdk::Path>().unwrap_err();
+/// assert_eq!(wrong.to_string(), "\"3303\" is no path");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NoPath(String);
 
@@ -307,22 +353,27 @@ impl fmt::Display for NoPath {
 impl std::error::Error for NoPath {}
 
 /// What a path is to other paths.
-///
-/// ```
-/// use tidegate_sdk::Path;
-/// let instance = Path::new(&[3303, 0]);
-/// assert!(instance.contains(&Path::new(&[3303, 0, 5700])) && instance.contains(&instance));
-/// assert!(!instance.contains(&Path::new(&[3303, 1])));
-/// assert_eq!(instance.with(5700).unwrap().to_string(), "/3303/0/5700");
-/// ```
 impl Path {
     /// Whether another path is this one or below it.
+    ///
+    /// ```
+    /// use tidegate_sdk::Path;
+    /// let instance = Path::new(&[3303, 0]);
+    /// assert!(instance.contains(&Path::new(&[3303, 0, 5700])) && instance.contains(&instance));
+    /// assert!(!instance.contains(&Path::new(&[3303, 1])));
+    /// ```
     pub fn contains(&self, other: &Self) -> bool {
         let mut others = other.ids();
         self.ids().all(|id| others.next() == Some(id))
     }
 
     /// The path one level down; none below a resource instance.
+    ///
+    /// ```
+    /// use tidegate_sdk::Path;
+    /// assert_eq!(Path::new(&[3303, 0]).with(5700).unwrap().to_string(), "/3303/0/5700");
+    /// assert!(Path::new(&[3303, 0, 6050, 0]).with(1).is_none());
+    /// ```
     pub fn with(&self, id: u16) -> Option<Self> {
         let mut ids: Vec<u16> = self.ids().collect();
         ids.push(id);

@@ -39,6 +39,13 @@ pub fn below<'a>(samples: &'a [Sample], ids: &[u16]) -> impl Iterator<Item = &'a
 }
 
 /// The unit of an IPSO sensor's value: the text of resource 5701 of the same instance, if it is among the samples.
+///
+/// ```
+/// # use tidegate_sdk::{Path, Sample, Value, sample};
+/// let sample = |ids: &[u16], value| Sample { path: Path::new(ids), value, kind: None, taken: None };
+/// let samples = [sample(&[3303, 1, 5700], Value::Float(70.0)), sample(&[3303, 1, 5701], Value::Text("[degF]".into()))];
+/// assert_eq!(sample::unit(&samples, &samples[0]), Some("[degF]"));
+/// ```
 pub fn unit<'a>(samples: &'a [Sample], of: &Sample) -> Option<&'a str> {
     let (object, instance) = (of.path.object?, of.path.object_instance?);
     at(samples, &[object, instance, 5701])?.value.as_str()

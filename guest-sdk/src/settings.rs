@@ -3,6 +3,8 @@
 //! [`parse`] fills a type of your own by serde, and names the first mistake. A [`Table`] takes settings apart key by key,
 //! and names all of them.
 
+use std::ops::RangeBounds;
+
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 
@@ -123,6 +125,14 @@ impl<'a> Table<'a> {
     }
 
     /// The value of a key, if `read` can make something of it; `expected` says what that would be.
+    ///
+    /// ```
+    /// use tidegate_sdk::settings::{Table, integer};
+    /// let mut wrong = Vec::new();
+    /// let mut table = Table::of(r#"{ "level": 7 }"#, &mut wrong);
+    /// assert_eq!(table.read("level", "a number from 1 to 5", integer(1_u8..=5)), None);
+    /// assert_eq!(table.all_wrong()[0].text, "7 is not a number from 1 to 5");
+    /// ```
     pub fn read<T>(&mut self, key: &str, expected: &str, read: impl FnOnce(&Json) -> Option<T>) -> Option<T> {
         let json = self.take(key)?;
         let value = read(&json);
@@ -133,6 +143,15 @@ impl<'a> Table<'a> {
     }
 
     /// The same of a key that must be there.
+    ///
+    /// ```
+    /// use tidegate_sdk::settings::{Table, text};
+    /// let mut wrong = Vec::new();
+    /// let mut table = Table::of(r#"{ "name": "hall" }"#, &mut wrong);
+    /// assert_eq!(table.require("name", "a text", text).as_deref(), Some("hall"));
+    /// assert_eq!(table.require("unit", "a text", text), None);
+    /// assert_eq!(table.all_wrong()[0].text, "is missing; it is a text");
+    /// ```
     pub fn require<T>(
         &mut self,
         key: &str,
@@ -176,23 +195,56 @@ impl<'a> Table<'a> {
     }
 
     /// The value of a key, as it is.
+    ///
+    /// ```
+    /// let mut wrong = Vec::new();
+    /// let mut table = tidegate_sdk::settings::Table::of(r#"{ "any": [1, "a"] }"#, &mut wrong);
+    /// assert_eq!(table.take("any").unwrap()[1], "a");
+    /// ```
     pub fn take(&mut self, key: &str) -> Option<Json> {
         self.known.push(key.to_owned());
         self.given.remove(key)
     }
 
     /// Something is wrong with a key of this table.
+    ///
+    /// ```
+    /// use tidegate_sdk::settings::Table;
+    /// let mut wrong = Vec::new();
+    /// let mut table = Table::new("limits", serde_json::json!({ "low": 5, "high": 1 }), &mut wrong);
+    /// table.wrong("low", "is above high".into());
+    /// assert_eq!(table.all_wrong()[0].key, "limits.low");
+    /// ```
     pub fn wrong(&mut self, key: &str, text: String) {
         let key = format!("{}{key}", self.prefix);
         self.wrong.push(Diagnostic { key, text });
     }
 
     /// Where tables inside of this one put what is wrong with them.
+    ///
+    /// ```
+    /// use tidegate_sdk::settings::{Table, text};
+    /// let mut wrong = Vec::new();
+    /// let mut table = Table::of(r#"{ "rooms": [{ "name": 1 }] }"#, &mut wrong);
+    /// for (key, room) in table.list("rooms", "a list of tables") {
+    ///     let mut room = Table::new(&key, room, table.all_wrong());
+    ///     room.require("name", "a text", text);
+    ///     room.finish();
+    /// }
+    /// table.finish();
+    /// assert_eq!((wrong[0].key.as_str(), wrong[0].text.as_str()), ("rooms[0].name", "1 is not a text"));
+    /// ```
     pub fn all_wrong(&mut self) -> &mut Vec<Diagnostic> {
         self.wrong
     }
 
     /// What is left is wrong: there are no such keys.
+    ///
+    /// ```
+    /// let mut wrong = Vec::new();
+    /// tidegate_sdk::settings::Table::of(r#"{ "colour": "red" }"#, &mut wrong).finish();
+    /// assert_eq!(wrong[0].key, "colour");
+    /// ```
     pub fn finish(self) {
         let known = self.known.join(", ");
         for key in self.given.keys() {
@@ -226,6 +278,39 @@ pub fn qos(json: &Json) -> Option<Qos> {
         2 => Some(Qos::ExactlyOnce),
         _ => None,
     }
+}
+
+/// An integer within a range.
+///
+/// ```
+/// use tidegate_sdk::settings::integer;
+/// assert_eq!((integer(1_u16..)(&9.into()), integer(1_u16..)(&0.into())), (Some(9), None));
+/// assert_eq!((integer(..)(&300.into()), integer(..)(&(-3).into())), (None::<u8>, None::<u8>));
+/// ```
+pub fn integer<T: TryFrom<i64> + PartialOrd>(range: impl RangeBounds<T>) -> impl Fn(&Json) -> Option<T> {
+    move |json| T::try_from(json.as_i64()?).ok().filter(|number| range.contains(number))
+}
+
+/// A number within a range, with or without a fraction.
+///
+/// ```
+/// use tidegate_sdk::settings::number;
+/// let share = number(0.0..=1.0);
+/// assert_eq!((share(&0.5.into()), share(&1.into()), share(&1.5.into())), (Some(0.5), Some(1.0), None));
+/// ```
+pub fn number(range: impl RangeBounds<f64>) -> impl Fn(&Json) -> Option<f64> {
+    move |json| json.as_f64().filter(|number| range.contains(number))
+}
+
+/// One of a few words, each with what it means.
+///
+/// ```
+/// use tidegate_sdk::settings::one_of;
+/// let order = one_of(&[("little", true), ("big", false)]);
+/// assert_eq!((order(&"big".into()), order(&"middle".into())), (Some(false), None));
+/// ```
+pub fn one_of<T: Copy>(words: &[(&str, T)]) -> impl Fn(&Json) -> Option<T> {
+    move |json| words.iter().find(|(word, _)| json.as_str() == Some(word)).map(|(_, meaning)| *meaning)
 }
 
 /// A text.

@@ -132,6 +132,7 @@ impl Expected {
     /// As it would be written.
     fn shown(&self) -> String {
         match &self.0 {
+            What::Fault(kind, text) if text.is_empty() => format!("fault {kind}\n"),
             What::Fault(kind, text) => format!("fault {kind}: …{text}…\n"),
             What::Actions(messages, requests) => {
                 let messages = messages.iter().map(|(message, alike)| {

@@ -88,6 +88,11 @@ pub enum Outcome {
 impl Case {
     /// Reads the text of a case; `file` is what errors call it.
     ///
+    /// ```
+    /// let wrong = tidegate_case::Case::parse("[downlink]\ntopc = \"dn/a\"\n", "cases/a.toml").unwrap_err();
+    /// assert!(wrong.to_string().starts_with("cases/a.toml:2: unknown field `topc`"));
+    /// ```
+    ///
     /// # Errors
     /// The first thing that is wrong, with its line.
     pub fn parse(text: &str, file: &str) -> Result<Self, CaseError> {
@@ -102,6 +107,15 @@ impl Case {
     }
 
     /// Reads all `*.toml` of a folder, in the order of their names.
+    ///
+    /// ```
+    /// let folder = std::env::temp_dir().join("tidegate-case-load");
+    /// std::fs::create_dir_all(&folder)?;
+    /// std::fs::write(folder.join("a.toml"), "[downlink]\ntopic = \"dn/a\"\n")?;
+    /// let cases = tidegate_case::Case::load(&folder)?;
+    /// assert_eq!((cases[0].0.file_name(), cases[0].1.name.as_str()), (Some("a.toml".as_ref()), "a"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// The folder or a file cannot be read, or a case is wrong.
@@ -127,7 +141,16 @@ impl Case {
     }
 
     /// The text of a case with what came out in the place of what was expected; everything else stays as it was typed. One
-    /// outcome for each step.
+    /// outcome for each step. A step whose outcome is as expected stays as it is.
+    ///
+    /// ```
+    /// use tidegate_case::{Case, Outcome};
+    /// let text = "[downlink]\ntopic = \"dn/a\" # ours\n";
+    /// let fault = Outcome::Fault { kind: "unsupported".into(), text: "not today".into() };
+    /// let blessed = Case::bless(text, &[fault])?;
+    /// assert_eq!(blessed, format!("{text}\n[expect]\nfault = \"unsupported\"\ntext = \"not today\"\n"));
+    /// # Ok::<(), tidegate_case::CaseError>(())
+    /// ```
     ///
     /// # Errors
     /// The text is no case.
@@ -139,6 +162,14 @@ impl Case {
 impl Step {
     /// Whether what came out is what was expected. Publications are compared in their order, and so are requests; which of
     /// both came first is not.
+    ///
+    /// ```
+    /// use tidegate_case::{Case, Outcome};
+    /// let case = Case::parse("[downlink]\ntopic = \"dn/a\"\n[expect]\nfault = \"malformed\"\n", "a.toml")?;
+    /// let mismatch = case.steps[0].check(&Outcome::Actions(vec![])).unwrap_err();
+    /// assert_eq!(mismatch.to_string(), "- expected\n+ came out\n- fault malformed\n+ nothing\n");
+    /// # Ok::<(), tidegate_case::CaseError>(())
+    /// ```
     ///
     /// # Errors
     /// What differs, for people.

@@ -1,7 +1,7 @@
 //! The settings.
 
 use serde_json::Value as Json;
-use tidegate_sdk::settings::{Table, qos, topic};
+use tidegate_sdk::settings::{Table, one_of, qos, topic};
 use tidegate_sdk::{Diagnostic, Qos};
 
 /// The configuration, checked.
@@ -33,7 +33,7 @@ impl Settings {
                 .read("prefix", "a topic without wildcards", topic)
                 .unwrap_or_else(|| "senml".into()),
             qos: table.read("qos", "0, 1 or 2", qos).unwrap_or(Qos::AtMostOnce),
-            form: table.read("form", "\"resolved\" or \"based\"", form).unwrap_or(Form::Resolved),
+            form: table.read("form", "\"resolved\" or \"based\"", one_of(FORMS)).unwrap_or(Form::Resolved),
             observe: table.read("observe", "true or false", Json::as_bool).unwrap_or(true),
         };
         table.finish();
@@ -41,13 +41,7 @@ impl Settings {
     }
 }
 
-fn form(json: &Json) -> Option<Form> {
-    match json.as_str()? {
-        "resolved" => Some(Form::Resolved),
-        "based" => Some(Form::Based),
-        _ => None,
-    }
-}
+const FORMS: &[(&str, Form)] = &[("resolved", Form::Resolved), ("based", Form::Based)];
 
 #[cfg(test)]
 mod tests {
