@@ -64,6 +64,20 @@ fn a_crate_is_written_built_and_tested() -> Result<()> {
 }
 
 #[test]
+#[ignore = "compiles the SDK natively, too"]
+fn the_case_of_a_new_crate_comes_out_natively() -> Result<()> {
+    let author = Author::new("rust")?;
+    author.good(&["new", "mine"])?;
+    let mut cargo = Command::new("cargo");
+    cargo.arg("test").current_dir(author.mine("")).env_remove("CARGO_TARGET_DIR");
+    let output = cargo.output().context("cargo does not start")?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let problem = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success() && said.contains("test cases ... ok"), "{said}\n{problem}");
+    Ok(())
+}
+
+#[test]
 #[ignore = "fetches componentize-py when it is not there"]
 fn a_python_translator_is_written_built_and_tested() -> Result<()> {
     Author::new("python")?.day_if_tools_can_be_had(&["python3"])

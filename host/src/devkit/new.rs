@@ -111,7 +111,8 @@ fn readme(language: Language) -> String {
             "builds it, and runs every case of cases/ in the gateway's engine",
             "{{name}}.wasm",
             "`app.py` is the translator, `translator.toml` its manifest, `wit/` the contract. `tidegate plugin build` gets \
-             componentize-py (with pip) when it is not there. The component has 18 MB, and compiling it takes seconds.",
+             componentize-py (with pip) when it is not there. The component has 18 MB, compiling it takes \
+             seconds, and it needs 13 MiB: say `memory = \"64MiB\"` for it in tidegate.toml, or instances are not kept.",
         ),
     };
     include_str!("template/README.md.template")
