@@ -11,7 +11,9 @@ use std::path::Path;
 use serde_json::Value;
 use tidegate_case::{Case, Input, Outcome};
 
-use crate::{Action, Diagnostic, Event, Fault, Message, StatefulTranslator, Subscriptions, Translator};
+use crate::{
+    Action, Diagnostic, Event, Failure, Fault, Message, StatefulTranslator, Subscriptions, Translator,
+};
 
 /// Runs all cases of a folder, which is relative to the crate's own: each on a translator of its own, then all of them on
 /// translators that are used again, then in another order. A translator that remembers something fails.
@@ -77,10 +79,13 @@ impl<T: StatefulTranslator> Translator for Keeping<T> {
 
     fn uplink(&self, event: Event) -> Result<Vec<Action>, Fault> {
         let (endpoint, is_end) = (endpoint(&event).to_owned(), matches!(event, Event::Ended(_)));
-        let state = self.states.borrow().get(&endpoint).cloned().unwrap_or_default();
+        let has_state = has_state(&event);
+        let state = self.states.borrow().get(&endpoint).filter(|_| has_state).cloned().unwrap_or_default();
         let outcome = self.translator.uplink(event, &state);
         let mut states = self.states.borrow_mut();
-        if let Ok(crate::Outcome { state: Some(state), .. }) = &outcome {
+        if let Ok(crate::Outcome { state: Some(state), .. }) = &outcome
+            && has_state
+        {
             states.insert(endpoint.clone(), state.clone());
         }
         if is_end {
@@ -106,6 +111,12 @@ fn endpoint(event: &Event) -> &str {
         Event::Failed(of) => &of.client,
     };
     &client.endpoint
+}
+
+/// As the gateway has it: the client of an event is registered.
+fn has_state(event: &Event) -> bool {
+    let Event::Failed(failed) = event else { return true };
+    !matches!(failed.failure, Failure::UnknownClient | Failure::Ended | Failure::Invalid(_))
 }
 
 /// `begin` is called with a translator that is used again.
@@ -247,6 +258,8 @@ mod tests {
             step("a", "notified", 0),
             step("b", "notified", 0),
             step("a", "notified", 1),
+            step("a", "failed", 0)
+                .replace("[[step.publish]]", "operation = \"read\"\nfailure = \"ended\"\n[[step.publish]]"),
             step("a", "ended", 2),
             step("a", "registered", 0),
         ];

@@ -7,7 +7,9 @@ use std::sync::OnceLock;
 use anyhow::{Context, Result, bail, ensure};
 use coap_lite::MessageType;
 use serde_json::json;
-use tidegate_tests::{Application, Broker, Device, Gateway, Message, MqttVersion, PATIENCE, Setup, Value};
+use tidegate_tests::{
+    Application, Broker, Device, Gateway, Message, MqttVersion, PATIENCE, Setup, Value, tidegate,
+};
 
 #[test]
 fn numbers_have_no_gap_from_birth_to_death_also_over_retransmissions() -> Result<()> {
@@ -107,6 +109,14 @@ fn a_rebirth_begins_the_numbers_anew_and_a_command_is_written_and_told() -> Resu
         "{:?}",
         device.get("/3311/0/5851")
     );
+    Ok(())
+}
+
+#[test]
+fn its_cases_come_out_right_in_the_gateways_engine() -> Result<()> {
+    let output = tidegate()?.args(["plugin", "test"]).arg(component()?).output()?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    ensure!(output.status.success() && said.contains("cases passed: 5"), "{output:?}");
     Ok(())
 }
 
@@ -229,7 +239,7 @@ fn start() -> Result<(Gateway, Application)> {
     Ok((gateway, application))
 }
 
-/// The component, built once for all tests.
+/// The component with its manifest and cases, built once for all tests.
 fn component() -> Result<&'static Path> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let built = BUILT.get_or_init(|| build().map_err(|error| format!("{error:#}")));
@@ -241,9 +251,17 @@ fn build() -> Result<PathBuf> {
     let script = ". scripts/wasm-env.sh && cd plugins && exec cargo build --locked --release --quiet --lib \
                   -p tidegate-sparkplug --target wasm32-unknown-unknown --target-dir \"$0\"";
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let output = Command::new("bash").args(["-c", script]).arg(&target).current_dir(root).output()?;
+    let output = Command::new("bash").args(["-c", script]).arg(&target).current_dir(&root).output()?;
     if !output.status.success() {
         bail!("the translator is not built: {}", String::from_utf8_lossy(&output.stderr));
     }
-    Ok(target.join("wasm32-unknown-unknown/release/tidegate_sparkplug.wasm"))
+    let component = target.join("sparkplug.wasm");
+    std::fs::copy(target.join("wasm32-unknown-unknown/release/tidegate_sparkplug.wasm"), &component)?;
+    let of = root.join("plugins/sparkplug");
+    let mut embed = tidegate()?;
+    embed.args(["plugin", "embed"]).arg(&component);
+    embed.arg("--manifest").arg(of.join("translator.toml")).arg("--cases").arg(of.join("cases"));
+    let output = embed.output()?;
+    ensure!(output.status.success(), "{output:?}");
+    Ok(component)
 }

@@ -223,6 +223,12 @@ mod tests {
                 .clone()
         };
         assert_eq!((given(), given(), given()), (json!([]), json!(b"x".to_vec()), json!(b"xx".to_vec())));
+        let mut unknown = event.clone();
+        unknown["Failed"]["failure"] = json!("UnknownClient");
+        let stranger = trial.call(&tidegate_case::Input::Uplink(unknown)).result.unwrap();
+        assert_eq!(stranger[0]["Publish"]["payload"], json!([]), "the client is not registered");
+        let known = trial.call(&tidegate_case::Input::Uplink(event.clone())).result.unwrap();
+        assert_eq!(known[0]["Publish"]["payload"], json!(b"xxx".to_vec()));
         trial.forget();
         let given = trial.call(&tidegate_case::Input::Uplink(event)).result.unwrap();
         assert_eq!(given[0]["Publish"]["payload"], json!([]));

@@ -86,12 +86,12 @@ impl Trial {
 
     /// One call. After a crash the next one fails, too.
     pub fn call(&mut self, input: &Input) -> Tried {
-        let (function, value, endpoint) = match input {
-            Input::Uplink(event) => (self.uplink, event, self.states.is_some().then(|| endpoint(event))),
+        let (function, value, states) = match input {
+            Input::Uplink(event) => (self.uplink, event, self.states.as_ref()),
             Input::Downlink(message) => (self.downlink, message, None),
         };
-        let state = endpoint.and_then(|endpoint| self.states.as_ref()?.get(endpoint)).cloned();
-        let state = endpoint.map(|_| state.unwrap_or_default());
+        let endpoint = endpoint(value).filter(|_| has_state(value));
+        let state = states.map(|states| endpoint.and_then(|of| states.get(of)).cloned().unwrap_or_default());
         let limits = self.limits.for_input(payload_size(value) + state.as_ref().map_or(0, Vec::len));
         let mut time = Duration::ZERO;
         let result = self.attempt(function, value, state.as_deref(), &limits, &mut time);
@@ -138,21 +138,17 @@ impl Trial {
     }
 
     /// The actions, once they and the new state, if there is one, are known to be good.
-    fn keep(
-        &mut self,
-        mut done: Value,
-        endpoint: Option<&str>,
-        limits: &Limits,
-    ) -> Result<Vec<Value>, Fault> {
-        let (Some(states), Some(endpoint)) = (&mut self.states, endpoint) else {
-            return checked(done, limits);
-        };
-        let list = checked(done["actions"].take(), limits)?;
-        if let Value::Array(state) = &done["state"] {
+    fn keep(&mut self, done: Value, endpoint: Option<&str>, limits: &Limits) -> Result<Vec<Value>, Fault> {
+        // Only a stateful translator returns a record.
+        let Value::Object(mut outcome) = done else { return checked(done, limits) };
+        let list = checked(outcome.remove("actions").unwrap_or_default(), limits)?;
+        if let Some(Value::Array(state)) = outcome.get("state") {
             let bytes = state.iter().filter_map(|byte| u8::try_from(byte.as_u64()?).ok());
             let state: Vec<u8> = bytes.collect();
             actions::check_state(&state)?;
-            states.insert(endpoint.to_owned(), state);
+            if let (Some(states), Some(endpoint)) = (&mut self.states, endpoint) {
+                states.insert(endpoint.to_owned(), state);
+            }
         }
         Ok(list)
     }
@@ -232,9 +228,14 @@ fn payload_size(input: &Value) -> usize {
 }
 
 /// Whose event it is.
-fn endpoint(event: &Value) -> &str {
-    let event = event.as_object().and_then(|fields| fields.values().next()).unwrap_or(&Value::Null);
-    event["client"]["endpoint"].as_str().unwrap_or_default()
+fn endpoint(event: &Value) -> Option<&str> {
+    event.as_object()?.values().next()?["client"]["endpoint"].as_str()
+}
+
+/// As the gateway has it: the client of an event is registered.
+fn has_state(event: &Value) -> bool {
+    let failure = &event["Failed"]["failure"];
+    !(failure == "UnknownClient" || failure == "Ended" || failure["Invalid"].is_string())
 }
 
 fn own_fault(fault: &Value) -> Fault {
