@@ -109,13 +109,7 @@ fn a_flood_of_faults_is_told_now_and_then_with_the_number_left_out() -> Result<(
 
 #[test]
 fn a_translator_rests_after_three_crashes_in_a_row_and_recovers_with_a_good_call() -> Result<()> {
-    let moody = "function uplink(event) {\n\
-                   if (event.type !== 'sent') return [];\n\
-                   const value = event.samples[0].value;\n\
-                   if (value < 0) for (;;) {}\n\
-                   return { topic: `n/${event.endpoint}`, qos: 1, payload: { value } };\n\
-                 }\n";
-    let mut scene = Scene::begin_with(json!({ "name": "bad" }), 1, &[("bad.js", moody)])?;
+    let mut scene = Scene::begin_with(json!({ "name": "bad" }), 1, &[("bad.js", MOODY)])?;
     let mut device = scene.bad("bad-1")?;
     device.register()?;
     scene.sends(&device, 1)?;
@@ -190,7 +184,7 @@ fn what_is_held_is_published_once_and_in_order_when_the_translator_is_fixed() ->
     for value in 1..=5 {
         devices.iter().try_for_each(|device| scene.notifies(device, value))?;
     }
-    ensure!(scene.metric("tidegate_translator_held_events{translator=\"bad\"}")? == 15);
+    scene.holds(15)?;
     // What comes behind them shows that nothing of them has been published.
     for (device, name) in devices.iter().zip(names) {
         ensure!(device.update(&[])? == "2.04");
@@ -215,7 +209,7 @@ fn what_is_held_is_published_once_and_in_order_when_the_translator_is_fixed() ->
     for name in names {
         scene.values_in_order(&format!("n/{name}"), 1..=35)?;
     }
-    ensure!(scene.metric("tidegate_translator_held_events{translator=\"bad\"}")? == 0);
+    scene.holds(0)?;
     let is_raw = |message: &Message| message.topic.starts_with("tidegate/raw/");
     ensure!(scene.application.inbox().count(is_raw) == 0);
     Ok(())
@@ -233,7 +227,7 @@ fn what_finds_no_room_among_what_is_held_is_published_raw() -> Result<()> {
         let raw = scene.application.take("raw", |message| message.topic == "tidegate/raw/bad-1")?;
         ensure!(senml_value(&raw) == Some(f64::from(value)), "{raw:?}");
     }
-    ensure!(scene.metric("tidegate_translator_held_events{translator=\"bad\"}")? == 2);
+    scene.holds(2)?;
     ensure!(scene.metric("tidegate_translator_held_events_fallen_total{translator=\"bad\"}")? == 3);
     scene.replace("bad.js", FIXED)?;
     scene.values_in_order("n/bad-1", 4..=5)
@@ -257,6 +251,26 @@ fn what_the_next_generation_fails_on_too_is_published_raw_in_its_place() -> Resu
     let topics: Vec<&str> = came.iter().map(|message| message.topic.as_str()).collect();
     ensure!(topics == ["n/bad-1", "tidegate/raw/bad-1", "n/bad-1"], "{came:?}");
     ensure!(senml_value(&came[1]) == Some(2.0), "{came:?}");
+    Ok(())
+}
+
+#[test]
+fn what_is_held_while_a_translator_rests_is_published_in_order_when_it_does_not_rest_any_more() -> Result<()>
+{
+    let scene = Scene::begin_with(json!({ "name": "bad", "on-fault": "hold" }), 1, &[("bad.js", MOODY)])?;
+    let mut device = scene.bad("bad-1")?;
+    device.register()?;
+    for _ in 0..3 {
+        scene.sends(&device, -1)?;
+    }
+    scene.status("bad", |status| status["state"] == "resting")?;
+    for value in 1..=5 {
+        scene.sends(&device, value)?;
+    }
+    // Nobody sends anything more.
+    scene.values_in_order("n/bad-1", 1..=5)?;
+    scene.status("bad", |status| status["state"] == "active")?;
+    scene.holds(3)?;
     Ok(())
 }
 
@@ -300,6 +314,27 @@ fn a_translator_publishes_within_its_fence_only() -> Result<()> {
     let fault = scene.fault()?;
     ensure!(fault["outcome"] == "invalid_output" && fault["cause"] == "sent", "{fault}");
     ensure!(fault["reason"].as_str().is_some_and(|reason| reason.contains("elsewhere")), "{fault}");
+    Ok(())
+}
+
+#[test]
+fn a_fault_on_an_mqtt_message_is_told_and_costs_that_message() -> Result<()> {
+    let script = "const subscriptions = ['cmd/#'];\n\
+                  function uplink(event) { return []; }\n\
+                  function downlink(message) {\n\
+                    if (message.json.loop) for (;;) {}\n\
+                    return { topic: 'done', qos: 1, payload: message.json };\n\
+                  }\n";
+    let scene = Scene::begin_with(json!({ "name": "bad" }), 1, &[("bad.js", script)])?;
+    scene.application.command("cmd/a", &json!({ "loop": true }))?;
+    scene.application.command("cmd/a", &json!({ "number": 1 }))?;
+    scene.application.expect("done", &json!({ "number": 1 }))?;
+    let fault = scene.fault()?;
+    let told = ["direction", "cause", "about", "outcome"].map(|key| fault[key].as_str().unwrap_or_default());
+    ensure!(told == ["downlink", "message", "cmd/a", "limit"], "{fault}");
+    let calls = "tidegate_translator_calls_total{translator=\"bad\",direction=\"downlink\"";
+    ensure!(scene.metric(&format!("{calls},outcome=\"limit\"}}"))? == 1);
+    ensure!(scene.metric(&format!("{calls},outcome=\"ok\"}}"))? == 1);
     Ok(())
 }
 
@@ -604,6 +639,18 @@ impl Scene {
         Ok(value.with_context(|| format!("no {sample} in\n{metrics}"))?.parse()?)
     }
 
+    /// So many events are held, as soon as the turn that has changed it is over.
+    fn holds(&self, events: u64) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let held = self.metric("tidegate_translator_held_events{translator=\"bad\"}")?;
+            if held == events {
+                return Ok(());
+            }
+            ensure!(Instant::now() < deadline, "{events} should be held, {held} are");
+        }
+    }
+
     /// Replaces a file of the plugin folder at once.
     fn replace(&self, name: &str, text: &str) -> Result<()> {
         self.replace_bytes(name, text.as_bytes())
@@ -615,6 +662,16 @@ impl Scene {
         Ok(std::fs::rename(&beside, self.gateway.plugins().join(name))?)
     }
 }
+
+/// Publishes what is sent unasked, and loops over what is below zero.
+const MOODY: &str = "\
+function uplink(event) {
+  if (event.type !== 'sent') return [];
+  const value = event.samples[0].value;
+  if (value < 0) for (;;) {}
+  return { topic: `n/${event.endpoint}`, qos: 1, payload: { value } };
+}
+";
 
 /// Observes a temperature, and fails on what is notified.
 const BROKEN: &str = "\

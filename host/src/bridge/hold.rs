@@ -99,6 +99,11 @@ impl Hold {
         held.due > 0 && !slot.rests(now)
     }
 
+    /// Whether the generation that was in use lately has not been tried on some of it.
+    pub(super) fn has_untried(&self, slot: &Arc<Slot>) -> bool {
+        self.find(slot).is_some_and(|held| held.due > 0)
+    }
+
     /// All that is held for a slot, in order.
     pub(super) fn take(&mut self, slot: &Arc<Slot>) -> impl Iterator<Item = Entry> + use<> {
         let at = self.slots.iter().position(|held| Arc::ptr_eq(&held.slot, slot));

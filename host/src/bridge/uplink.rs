@@ -203,8 +203,10 @@ impl UplinkBridge {
     }
 
     /// Try what is held on a generation that it was not tried on yet: so many in a turn, and no more after a crash, which
-    /// may have taken long. False if there is more.
+    /// may have taken long. False if there is more, also if that is for a slot that rests: nobody else tells when it does
+    /// not rest any more.
     fn replay(&mut self, requests: &mut Vec<server::Request>) -> bool {
+        let mut is_done = true;
         for of in self.hold.slots() {
             let routing = self.callers.routing();
             let slot = routing.slots().iter().position(|slot| Arc::ptr_eq(slot, &of));
@@ -230,8 +232,9 @@ impl UplinkBridge {
             if self.hold.has_due(&of, Instant::now()) {
                 return false;
             }
+            is_done &= !self.hold.has_untried(&of);
         }
-        self.drain_backlog()
+        self.drain_backlog() && is_done
     }
 
     /// A registration has ended: translators forget the client, those that have not heard of it yet when they do.

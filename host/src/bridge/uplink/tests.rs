@@ -218,6 +218,18 @@ fn what_came_while_the_slot_rested_is_tried_when_it_has_recovered() {
     assert_eq!(scene.published(), ["1", "2", "3", "4"]);
 }
 
+#[test]
+fn what_came_while_the_slot_rests_is_looked_at_again_though_nothing_else_comes() {
+    let mut scene = Scene::new("t", holding(9), 99);
+    for endpoint in ["1", "2", "3", "4"] {
+        scene.notify(endpoint, "test");
+    }
+    let is_done = scene.bridge.flush(&mut Vec::new());
+    // On a machine that is busy enough the rest is over by now.
+    let is_tried = scene.published().contains(&"tidegate/raw/4".to_owned());
+    assert_eq!(is_done, is_tried);
+}
+
 /// One that the client says again if it is not answered.
 fn updated(endpoint: &str) -> Event {
     Event::Updated { registration: registration(endpoint), links_changed: false, receipt: Receipt(1) }
