@@ -403,3 +403,8 @@ impl Default for Subscriptions {
         Self { filters: vec![], parameters: vec![], attributes: vec![] }
     }
 }
+
+/// The book's chapter, so that its snippets are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/book/src/rust.md")]
+mod book {}
