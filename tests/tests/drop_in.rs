@@ -279,7 +279,7 @@ fn emqx() -> Result<Vec<u8>> {
     Ok(std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins/artifacts/emqx.wasm"))?)
 }
 
-/// A component with this manifest in a custom section at its end, and no other (WebAssembly core specification, binary
+/// A component with this manifest in a custom section at its end, and without manifest and cases of its own (WebAssembly core specification, binary
 /// format: id 0, size, name, content; sizes are LEB128).
 fn with_manifest(component: &[u8], manifest: &str) -> Result<Vec<u8>> {
     const NAME: &[u8] = b"tidegate-manifest";
@@ -288,8 +288,8 @@ fn with_manifest(component: &[u8], manifest: &str) -> Result<Vec<u8>> {
     while let Some((id, after)) = rest.split_first() {
         let (size, content) = leb128(after).context("a size")?;
         let (content, next) = content.split_at_checked(size).context("a whole section")?;
-        let is_manifest = *id == 0 && leb128(content).is_some_and(|(_, name)| name.starts_with(NAME));
-        if !is_manifest {
+        let is_own = *id == 0 && leb128(content).is_some_and(|(_, name)| name.starts_with(b"tidegate-"));
+        if !is_own {
             bytes.extend(&rest[..rest.len() - next.len()]);
         }
         rest = next;
