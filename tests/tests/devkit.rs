@@ -240,7 +240,13 @@ impl Author {
         self.good(&["new", "mine", "--lang", self.language])?;
         let said = self.good(&["test", "mine"])?;
         ensure!(said.contains("cases passed: 1"), "{said}");
-        println!("{}: from `plugin new` to a green `plugin test` in {:.1?}", self.language, begun.elapsed());
+        let prepared =
+            if matches!(self.language, "c" | "python") { " (tools fetched and used before)" } else { "" };
+        println!(
+            "{}: from `plugin new` to a green `plugin test` in {:.1?}{prepared}",
+            self.language,
+            begun.elapsed()
+        );
         let file = if self.language == "javascript" { "mine/mine.js" } else { "mine/mine.wasm" };
         // The cases are in a component, and lie beside a script.
         let said = self.good(&["test", file])?;
