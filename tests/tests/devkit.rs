@@ -103,7 +103,8 @@ fn every_translator_of_this_repository_builds_and_its_cases_come_out() -> Result
         let folder = entry?.path();
         if folder.join("translator.toml").is_file() && folder.join("cases").is_dir() {
             let said = author.good(&["test", &folder.display().to_string()])?;
-            println!("{}", said.lines().last().unwrap_or_default());
+            let passed = said.lines().find(|line| line.starts_with("cases passed"));
+            println!("{}: {}", folder.display(), passed.context("no cases")?);
             tested += 1;
         }
     }
