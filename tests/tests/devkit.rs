@@ -103,7 +103,8 @@ fn every_translator_of_this_repository_builds_and_its_cases_come_out() -> Result
         let folder = entry?.path();
         if folder.join("translator.toml").is_file() && folder.join("cases").is_dir() {
             let said = author.good(&["test", &folder.display().to_string()])?;
-            println!("{}", said.lines().last().unwrap_or_default());
+            let passed = said.lines().find(|line| line.starts_with("cases passed"));
+            println!("{}: {}", folder.display(), passed.context("no cases")?);
             tested += 1;
         }
     }
@@ -240,7 +241,13 @@ impl Author {
         self.good(&["new", "mine", "--lang", self.language])?;
         let said = self.good(&["test", "mine"])?;
         ensure!(said.contains("cases passed: 1"), "{said}");
-        println!("{}: from `plugin new` to a green `plugin test` in {:.1?}", self.language, begun.elapsed());
+        let prepared =
+            if matches!(self.language, "c" | "python") { " (tools fetched and used before)" } else { "" };
+        println!(
+            "{}: from `plugin new` to a green `plugin test` in {:.1?}{prepared}",
+            self.language,
+            begun.elapsed()
+        );
         let file = if self.language == "javascript" { "mine/mine.js" } else { "mine/mine.wasm" };
         // The cases are in a component, and lie beside a script.
         let said = self.good(&["test", file])?;
