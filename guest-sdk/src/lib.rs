@@ -408,3 +408,8 @@ impl Default for Subscriptions {
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/book/src/rust.md")]
 mod book {}
+
+/// Each call allocates a few dozen times; the standard library's allocator takes a third of a small call.
+#[cfg(target_arch = "wasm32")]
+#[global_allocator]
+static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();

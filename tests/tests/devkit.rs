@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
-use tidegate_tests::tidegate;
+use tidegate_tests::{Broker, Gateway, Setup, report, tidegate};
 
 #[test]
 fn a_script_is_written_tested_and_dropped_in_without_any_toolchain() -> Result<()> {
@@ -40,9 +40,10 @@ fn a_crate_is_written_built_and_tested() -> Result<()> {
     for part in ["name      mine", "contract  1.", "prefix: a string, default \"mine\"", "cases     1"] {
         ensure!(said.contains(part), "no {part:?} in:\n{said}");
     }
-    // What the compiler says is what the author sees, and its status is the status.
     let source = author.mine("src/lib.rs");
     let good = fs::read_to_string(&source)?;
+    is_live_after_each_save(&author, &good)?;
+    // What the compiler says is what the author sees, and its status is the status.
     fs::write(&source, good.replace("_ => Ok(vec![]),", "_ => Ok(vec![1]),"))?;
     let (code, said) = author.plugin(&["build", "mine"])?;
     ensure!(
@@ -61,6 +62,25 @@ fn a_crate_is_written_built_and_tested() -> Result<()> {
     );
     ensure!(said.contains("fault trap"), "{said}");
     Ok(())
+}
+
+/// The edit loop: the crate is built into the folder of a running gateway.
+fn is_live_after_each_save(author: &Author, good: &str) -> Result<()> {
+    let mut gateway = Gateway::start(&Setup::new(Broker::Embedded, "fixed"))?;
+    let output = gateway.plugins().join("mine.wasm").display().to_string();
+    for number in 1..=2 {
+        let saved = Instant::now();
+        // Another text in the component, so that it is another one.
+        let changed = good.replacen("\"mine\"", &format!("\"mine-{number}\""), 1);
+        ensure!(changed != good, "the template has its default in it");
+        fs::write(author.mine("src/lib.rs"), changed)?;
+        author.good(&["build", "mine", "--output", &output])?;
+        let said = gateway.process().said(&["translator live", "translator=\"mine\""])?;
+        gateway.process().forget();
+        report(&format!("save to live, a crate in Rust, with its compiler: {:?}", saved.elapsed()));
+        ensure!(said.contains("version"), "{said}");
+    }
+    Ok(fs::write(author.mine("src/lib.rs"), good)?)
 }
 
 #[test]

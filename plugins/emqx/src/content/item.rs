@@ -1,6 +1,6 @@
 //! The items of a `content`, one after the other.
 
-use tidegate_sdk::{Content, Kind, Sample, Value};
+use tidegate_sdk::{Content, Kind, Path, Sample, Value};
 
 use crate::json;
 use crate::number;
@@ -65,52 +65,53 @@ impl<'a> Items<'a> {
 
     /// A value for each sample.
     pub(super) fn samples(&mut self, content: &Content) {
+        self.out.reserve(content.samples.len() * USUAL);
         for sample in &content.samples {
             self.sample(sample);
         }
     }
 
     fn sample(&mut self, of: &Sample) {
-        let path = of.path.to_string();
+        let path = &of.path;
         let taken = of.taken;
         let plain = Notes { taken, ..Notes::default() };
         match &of.value {
             Value::Text(text) if matches!(of.kind, None | Some(Kind::Text)) => {
-                self.noted(&path, plain, |out| json::string(out, text))
+                self.noted(path, plain, |out| json::string(out, text))
             }
-            Value::Text(text) => self.noted(&path, Notes { taken, ..TEXT }, |out| json::string(out, text)),
-            Value::CoreLink(text) => self.noted(&path, plain, |out| json::string(out, text)),
+            Value::Text(text) => self.noted(path, Notes { taken, ..TEXT }, |out| json::string(out, text)),
+            Value::CoreLink(text) => self.noted(path, plain, |out| json::string(out, text)),
             Value::Integer(number) | Value::Time(number) => {
-                self.noted(&path, plain, |out| json::integer(out, *number))
+                self.noted(path, plain, |out| json::integer(out, *number))
             }
             Value::Unsigned(number) => {
-                self.noted(&path, plain, |out| out.extend_from_slice(number.to_string().as_bytes()))
+                self.noted(path, plain, |out| out.extend_from_slice(number.to_string().as_bytes()))
             }
             Value::Float(number) if number.is_finite() => {
-                self.noted(&path, plain, |out| json::float(out, *number))
+                self.noted(path, plain, |out| json::float(out, *number))
             }
             // JSON has no infinities and no NaN, but Rust's names of them are those of many.
             Value::Float(number) => {
-                self.noted(&path, Notes { taken, ..TEXT }, |out| json::string(out, &number.to_string()))
+                self.noted(path, Notes { taken, ..TEXT }, |out| json::string(out, &number.to_string()))
             }
             Value::Boolean(flag) => {
-                self.noted(&path, plain, |out| out.extend_from_slice(flag.to_string().as_bytes()))
+                self.noted(path, plain, |out| out.extend_from_slice(flag.to_string().as_bytes()))
             }
             Value::Opaque(bytes) if of.kind == Some(Kind::Opaque) => {
-                self.noted(&path, plain, |out| json::base64(out, bytes))
+                self.noted(path, plain, |out| json::base64(out, bytes))
             }
             Value::Opaque(bytes) => {
-                self.noted(&path, Notes { taken, ..OPAQUE }, |out| json::base64(out, bytes))
+                self.noted(path, Notes { taken, ..OPAQUE }, |out| json::base64(out, bytes))
             }
             Value::ObjectLink(link) => {
                 let text = format!("\"{}:{}\"", link.object, link.object_instance);
-                self.noted(&path, plain, |out| out.extend_from_slice(text.as_bytes()));
+                self.noted(path, plain, |out| out.extend_from_slice(text.as_bytes()));
             }
-            Value::Null => self.noted(&path, plain, |out| out.extend_from_slice(b"null")),
+            Value::Null => self.noted(path, plain, |out| out.extend_from_slice(b"null")),
         }
     }
 
-    fn noted(&mut self, path: &str, notes: Notes<'_>, value: impl FnOnce(&mut Vec<u8>)) {
+    fn noted(&mut self, path: impl Place, notes: Notes<'_>, value: impl FnOnce(&mut Vec<u8>)) {
         if self.out.len() > self.start {
             self.out.push(b',');
         }
@@ -129,8 +130,34 @@ impl<'a> Items<'a> {
             json::string(self.out, problem);
         }
         self.out.extend_from_slice(b",\"path\":");
-        json::string(self.out, path);
+        path.write(self.out);
         self.out.push(b'}');
+    }
+}
+
+/// Where a value is, as a JSON string.
+trait Place {
+    fn write(self, out: &mut Vec<u8>);
+}
+
+impl Place for &str {
+    fn write(self, out: &mut Vec<u8>) {
+        json::string(out, self);
+    }
+}
+
+/// Without a text in between: there is one for each sample.
+impl Place for &Path {
+    fn write(self, out: &mut Vec<u8>) {
+        out.push(b'"');
+        if self.object.is_none() {
+            out.push(b'/');
+        }
+        for id in self.ids() {
+            out.push(b'/');
+            json::integer(out, id.into());
+        }
+        out.push(b'"');
     }
 }
 
@@ -144,5 +171,7 @@ pub(super) fn number(text: &str) -> Option<String> {
     String::from_utf8(out).ok()
 }
 
+/// Bytes of an item without much in it.
+const USUAL: usize = 48;
 const OPAQUE: Notes<'static> = Notes { kind: Some("opaque"), taken: None, problem: None };
 const TEXT: Notes<'static> = Notes { kind: Some("text"), taken: None, problem: None };
