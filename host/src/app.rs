@@ -68,7 +68,7 @@ impl Gateway {
             Some(broker) => list(broker.listening()),
             None => format!("{}:{}", options.host, options.port),
         };
-        let (mut lanes, drain) = Outbox::open(usize::from(count) + 2, config.mqtt.outbox);
+        let (mut lanes, drain) = Outbox::in_memory(usize::from(count) + 2, config.mqtt.outbox);
         let (session, incoming) = Session::start(&options, drain, deployment.subscriptions());
         let (stop, stopped) = watch::channel(false);
         let (handles, commands): (Vec<ShardHandle>, Vec<_>) = (0..count).map(|_| ShardHandle::new()).unzip();

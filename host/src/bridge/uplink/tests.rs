@@ -50,7 +50,7 @@ impl Scene {
             faults: Arc::new(Faults::new()),
             clock: Clock::start(),
         };
-        let (mut lanes, drain) = Outbox::open(1, room);
+        let (mut lanes, drain) = Outbox::in_memory(1, room);
         let bridge = UplinkBridge::new(0, shared.clone(), lanes.pop().unwrap(), Vec::new());
         Self { engine, slot, shared, bridge, drain }
     }
