@@ -23,6 +23,7 @@ impl Routes {
     pub(crate) fn elsewhere(
         &mut self,
         own: u8,
+        shards: u8,
         directory: &Directory,
         peer: Peer,
         datagram: &[u8],
@@ -30,7 +31,7 @@ impl Routes {
         if let Some(shard) = self.learned.get(&peer) {
             return Some(*shard);
         }
-        let shard = home(directory, datagram).filter(|shard| *shard != own)?;
+        let shard = home(directory, shards, datagram).filter(|shard| *shard != own)?;
         if self.learned.len() >= LEARNED {
             // A client whose way is forgotten shows it again with its next Update or notification.
             self.learned.clear();
@@ -40,17 +41,17 @@ impl Routes {
     }
 }
 
-fn home(directory: &Directory, datagram: &[u8]) -> Option<u8> {
+fn home(directory: &Directory, shards: u8, datagram: &[u8]) -> Option<u8> {
     let message = Message::parse(datagram).ok()?;
     if message.code().is_response() {
-        return shard_of_token(&message.token());
+        return shard_of_token(&message.token(), shards);
     }
     let mut path = message.uri_path();
     if path.next() != Some(b"rd".as_slice()) {
         return None;
     }
     if let Some(id) = path.next() {
-        return shard_of_location(std::str::from_utf8(id).ok()?);
+        return shard_of_location(std::str::from_utf8(id).ok()?, shards);
     }
     if message.code() != Code::POST {
         return None;

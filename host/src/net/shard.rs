@@ -224,7 +224,10 @@ impl<U: Uplink> Driver<U> {
         match &self.secure {
             Some(secure) if secure.hears(peer.listener) => secure.elsewhere(peer, datagram),
             _ if self.server.knows(peer) => None,
-            _ => self.routes.elsewhere(self.number, &self.directory, peer, datagram),
+            _ => {
+                let shards = u8::try_from(self.others.len()).unwrap_or(u8::MAX);
+                self.routes.elsewhere(self.number, shards, &self.directory, peer, datagram)
+            }
         }
     }
 
