@@ -44,7 +44,7 @@ impl World {
 
     /// All that has changed is kept, and said to be. Returns of whom it was, and how much.
     pub(crate) fn keep(&mut self, disk: &mut Disk) -> Vec<String> {
-        let Some(Changes { turn, changes }) = self.changes() else { return Vec::new() };
+        let Some(Changes { turn, changes, .. }) = self.changes() else { return Vec::new() };
         let mut names = disk.write(changes);
         names.sort();
         self.kept(turn);

@@ -59,6 +59,7 @@ fn a_register_is_answered_when_it_is_kept_and_nothing_is_asked_before() {
     world.assert_silence(device.peer);
     assert!(world.server.is_waiting());
     let changes = world.changes().expect("the registration");
+    assert!(changes.is_awaited);
     // A retransmission changes nothing.
     world.assert_silence(device.peer);
     assert!(world.changes().is_none());
@@ -79,6 +80,7 @@ fn an_earlier_turn_does_not_answer_a_later_register() {
     let mut device = registered("a", 5683, &[], &mut world, &mut disk);
     world.perform(read("a", "r"));
     let earlier = world.changes().expect("the request");
+    assert!(!earlier.is_awaited);
     let asked = world.received(device.peer).expect("a request");
     world.send(device.peer, &piggybacked(&asked, Code::CONTENT).build());
     world.send(device.peer, &device.register_datagram(&[], OBJECTS));

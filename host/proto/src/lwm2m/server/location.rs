@@ -19,6 +19,11 @@ impl Location {
         Self(bytes)
     }
 
+    /// The shard, of so many, that has it.
+    pub(super) fn shard(self, shards: u8) -> u8 {
+        home(self.0[0], shards)
+    }
+
     /// The location of a registration's path.
     pub(super) fn of_path(path: &str) -> Option<Self> {
         Self::parse(path.strip_prefix("/rd/")?.as_bytes())
@@ -38,7 +43,7 @@ impl fmt::Display for Location {
 
 /// The shard, of so many, that has a location, from what stands behind `/rd/`; none if it is not a location of ours.
 pub fn shard_of_location(id: &str, shards: u8) -> Option<u8> {
-    Location::parse(id.as_bytes()).map(|location| home(location.0[0], shards))
+    Location::parse(id.as_bytes()).map(|location| location.shard(shards))
 }
 
 /// The shard, of so many, that has the observation or request of a token; none if it is not a token of ours.

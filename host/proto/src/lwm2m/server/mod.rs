@@ -47,7 +47,7 @@ use identity::Secured;
 pub use location::{shard_of_location, shard_of_token};
 use notify::Observation;
 use settle::{Unanswered, Unsettled};
-pub use snapshot::{Change, Changes, Unrestored};
+pub use snapshot::{Change, Changes, Unrestored, Whereabouts};
 
 /// Limits and times.
 #[derive(Clone, Debug)]

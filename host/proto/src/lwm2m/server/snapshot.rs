@@ -21,6 +21,7 @@ use std::time::Duration;
 use super::handover::size;
 use super::location::Location;
 use super::{End, Failure, Request, Server};
+use crate::coap::Peer;
 use crate::lwm2m::queue::Waiting;
 use crate::lwm2m::registration::Registration;
 use crate::time::Instant;
@@ -31,6 +32,8 @@ use format::Kept;
 pub struct Changes {
     /// For [`Server::kept`]; greater than that of earlier changes.
     pub turn: u64,
+    /// Whether an answer waits for them to be kept.
+    pub is_awaited: bool,
     /// Of each client the newest state.
     pub changes: Vec<Change>,
 }
@@ -59,6 +62,33 @@ pub enum Unrestored {
     Registered,
 }
 
+/// Who a snapshot is of, and where it belongs: for whoever hands it to one of several shards.
+#[derive(Debug)]
+pub struct Whereabouts {
+    /// Endpoint name.
+    pub endpoint: Arc<str>,
+    /// Where the client was.
+    pub peer: Peer,
+    location: Location,
+}
+
+impl Whereabouts {
+    /// Reads a snapshot. What can be read can be restored.
+    ///
+    /// # Errors
+    /// When it is none, or of a later version.
+    pub fn read(snapshot: &[u8]) -> Result<Self, Unrestored> {
+        let restored = Kept::read(snapshot)?.restored(Instant::default(), 0)?;
+        let (registration, location) = (restored.registration, restored.location);
+        Ok(Self { endpoint: Arc::clone(&registration.endpoint), peer: registration.peer, location })
+    }
+
+    /// The shard, of so many, where a client without DTLS is looked for. One with DTLS belongs to that of its association.
+    pub fn shard(&self, shards: u8) -> u8 {
+        self.location.shard(shards)
+    }
+}
+
 impl Server {
     /// What has changed since the last time and is to be kept, if anything has. `wall`: milliseconds since 1970. To be
     /// called after each turn, however much has happened in it; only with [`Config::keep`](super::Config::keep).
@@ -84,7 +114,8 @@ impl Server {
         }
         let turn = self.turn;
         self.turn += 1;
-        Some(Changes { turn, changes })
+        let is_awaited = self.unanswered.back().is_some_and(|(waits, _)| *waits == turn);
+        Some(Changes { turn, is_awaited, changes })
     }
 
     /// The changes of this turn and of all before it are kept, or need not be: what waits for that is answered. Poll the
