@@ -1,9 +1,10 @@
 //! Builds a gateway from its configuration, and stops it: the only file that names everything.
 //!
-//! Translators are proved, what DTLS needs is read, sockets are bound; the broker, if it is ours, and the session to it
+//! Translators are proved, the store is opened, what DTLS needs is read, sockets are bound; the broker, if it is ours, and the session to it
 //! start, then the shards, then the downlink thread; at last the folder of object definitions and the credentials are
 //! watched, and the translators. Stopping goes the other way, so that what was taken in still goes out.
 
+mod keeping;
 mod security;
 
 use std::net::{SocketAddr, UdpSocket};
@@ -26,6 +27,7 @@ use crate::model::{self, Folder, Readers, Reading, Watch};
 use crate::mqtt::{EmbeddedBroker, Outbox, Session, SessionOptions};
 use crate::net::{self, Clock, Directory, Shard, ShardHandle};
 use crate::plugin::Engine;
+use keeping::Keeping;
 use security::Security;
 
 /// A running gateway.
@@ -39,6 +41,7 @@ pub struct Gateway {
     models: Watch,
     translators: deployment::Watch,
     security: Option<security::Running>,
+    keeping: Option<Keeping>,
     stop: watch::Sender<bool>,
     shards: Vec<JoinHandle<()>>,
     downlink: JoinHandle<()>,
@@ -58,7 +61,8 @@ impl Gateway {
         let mut folder = Folder::new(&config.models.directory);
         let shared = share(&deployment, read_models(&mut folder));
         let count = shard_count(config)?;
-        let mut security = Security::prepare(config, count)?;
+        let mut keeping = Keeping::open(config, count)?;
+        let mut security = Security::prepare(config, count, keeping.as_ref().map(Keeping::store))?;
         let coap = net::bind_listeners("[coap] listen", &config.coap.listen, count.into())?;
         let dtls = net::bind_listeners("[dtls] listen", &config.dtls.listen, count.into())?;
         let http = admin::bind(&config.http.listen)?;
@@ -80,12 +84,12 @@ impl Gateway {
         for (number, ((sockets, lane), commands)) in (0..count).zip(sockets.zip(lanes).zip(commands)) {
             let handle = &handles[usize::from(number)];
             let secure = security.as_mut().map(|security| security.shard(config, number, handle));
-            let (secure, snapshots) = secure.transpose()?.unzip();
+            let (secure, associations) = secure.transpose()?.unzip();
             let shard = Shard {
                 config: server_config(config, &shared, number),
                 sockets,
                 secure,
-                snapshots: snapshots.unwrap_or_default(),
+                kept: keeping::share(&mut keeping, number, handle, associations),
                 uplink: UplinkBridge::new(number, shared.clone(), lane, handles.clone()),
                 directory: Arc::clone(&shared.directory),
                 clock: shared.clock,
@@ -120,6 +124,7 @@ impl Gateway {
             models,
             translators,
             security,
+            keeping,
             stop,
             shards,
             downlink,
@@ -170,8 +175,8 @@ impl Gateway {
         if !matches!(tokio::task::spawn_blocking(move || translators.join()).await, Ok(true)) {
             tracing::error!("the thread of the translators has panicked");
         }
-        let security = self.security;
-        let closed = tokio::task::spawn_blocking(move || security.map(security::Running::close));
+        let keeping = self.keeping;
+        let closed = tokio::task::spawn_blocking(move || keeping.map(Keeping::close));
         if closed.await.is_err() {
             tracing::error!("closing the store has panicked");
         }

@@ -249,8 +249,9 @@ fn embedded(source: &Source<'_>, raw: &raw::Embedded) -> Result<Embedded, Config
 
 fn store(source: &Source<'_>, raw: &raw::Store) -> Store {
     let default = Store::default();
+    let is_none = raw.path.as_ref().is_some_and(|typed| typed.get_ref().is_empty());
     Store {
-        path: path(source, &raw.path, &default.path),
+        path: default.path.filter(|_| !is_none).map(|default| path(source, &raw.path, &default)),
         associations: flag(&raw.associations, default.associations),
     }
 }

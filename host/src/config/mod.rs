@@ -279,15 +279,15 @@ impl Default for Http {
 /// `[store]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Store {
-    /// Folder.
-    pub path: PathBuf,
+    /// Folder; none: nothing survives a restart.
+    pub path: Option<PathBuf>,
     /// Whether DTLS associations are kept over a restart.
     pub associations: bool,
 }
 
 impl Default for Store {
     fn default() -> Self {
-        Self { path: "data".into(), associations: true }
+        Self { path: Some("data".into()), associations: true }
     }
 }
 

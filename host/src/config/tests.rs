@@ -202,7 +202,7 @@ fn what_is_typed_arrives() {
         mtu: 512,
     };
     assert_eq!(config.dtls, dtls);
-    assert_eq!(config.store, Store { path: "/etc/tidegate/state".into(), associations: false });
+    assert_eq!(config.store, Store { path: Some("/etc/tidegate/state".into()), associations: false });
     let address = BrokerAddress { username: Some("gateway".into()), host: "broker".into(), port: 1884 };
     assert_eq!(config.mqtt.broker, Broker::External(address));
     assert_eq!((config.mqtt.version, config.mqtt.keep_alive), (MqttVersion::V4, Duration::from_secs(10)));

@@ -9,6 +9,7 @@
 //! With DTLS, [`Secure`] opens a datagram before the second step and seals what goes out after the fifth.
 
 mod handover;
+mod restart;
 
 use std::io;
 use std::net::UdpSocket as StdSocket;
@@ -28,11 +29,12 @@ use super::clock::Clock;
 use super::command::{Command, ShardHandle};
 use super::directory::Directory;
 use super::entropy::SystemEntropy;
-use super::keep::Snapshot;
+use super::keep::ClientKeeping;
 use super::route::Routes;
 use super::secure::{Happened, Secure};
 use super::throttle::Throttle;
 use handover::Parking;
+pub use restart::Kept;
 
 /// What becomes of events; the bridge implements it, once per shard.
 pub trait Uplink: Send {
@@ -57,8 +59,8 @@ pub struct Shard<U> {
     pub sockets: Vec<StdSocket>,
     /// The DTLS side, if there are listeners for it.
     pub secure: Option<Secure>,
-    /// Associations of before the restart.
-    pub snapshots: Vec<Snapshot>,
+    /// What there was before the restart, and where it is kept for the next.
+    pub kept: Kept,
     /// Where events go.
     pub uplink: U,
     /// Who is where.
@@ -82,7 +84,10 @@ impl<U: Uplink + 'static> Shard<U> {
                 let _context = runtime.enter();
                 let sockets =
                     self.sockets.into_iter().map(UdpSocket::from_std).collect::<io::Result<Vec<_>>>()?;
-                let mut server = Server::new(self.config, Box::new(SystemEntropy::new()));
+                let mut kept = self.kept;
+                let keeper = kept.keeper.take();
+                let config = Config { keep: keeper.is_some(), ..self.config };
+                let mut server = Server::new(config, Box::new(SystemEntropy::new()));
                 if let Some(secure) = &self.secure {
                     server.set_secured(secure.secured());
                 }
@@ -91,17 +96,18 @@ impl<U: Uplink + 'static> Shard<U> {
                     server,
                     sockets,
                     secure: self.secure,
+                    keeping: keeper.map(ClientKeeping::new),
                     uplink: self.uplink,
                     directory: self.directory,
                     clock: self.clock,
                     others,
-                    routes: Routes::default(),
+                    routes: Routes::new(Arc::clone(&kept.homes)),
                     parking: Parking::default(),
                     requests: Vec::new(),
                     refusals: Throttle::default(),
                     deadline: None,
                 };
-                runtime.block_on(driver.run(self.snapshots, commands, stop));
+                runtime.block_on(driver.run(kept, commands, stop));
                 Ok(())
             });
             if let Err(error) = outcome {
@@ -116,6 +122,7 @@ struct Driver<U> {
     server: Server,
     sockets: Vec<UdpSocket>,
     secure: Option<Secure>,
+    keeping: Option<ClientKeeping>,
     uplink: U,
     directory: Arc<Directory>,
     clock: Clock,
@@ -133,7 +140,7 @@ struct Driver<U> {
 impl<U: Uplink> Driver<U> {
     async fn run(
         mut self,
-        snapshots: Vec<Snapshot>,
+        kept: Kept,
         mut commands: mpsc::Receiver<Command>,
         mut stop: tokio::sync::watch::Receiver<bool>,
     ) {
@@ -143,11 +150,9 @@ impl<U: Uplink> Driver<U> {
                 tracing::debug!(shard = self.number, %error, "a socket is not writable");
             }
         }
-        if !snapshots.is_empty() {
-            tokio::select! {
-                _ = stop.changed() => return,
-                () = self.restore(snapshots, &mut commands) => {}
-            }
+        tokio::select! {
+            _ = stop.changed() => return,
+            () = self.restore(kept, &mut commands) => {}
         }
         let mut buffer = vec![0; DATAGRAM];
         let mut timer = pin!(tokio::time::sleep_until(tokio::time::Instant::now()));
@@ -180,6 +185,7 @@ impl<U: Uplink> Driver<U> {
                 self.perform_asked(now);
                 self.pump();
             }
+            backlog |= !self.keep_clients(now);
         }
         self.uplink.close();
         self.part(commands).await;
@@ -224,7 +230,10 @@ impl<U: Uplink> Driver<U> {
         match &self.secure {
             Some(secure) if secure.hears(peer.listener) => secure.elsewhere(peer, datagram),
             _ if self.server.knows(peer) => None,
-            _ => self.routes.elsewhere(self.number, &self.directory, peer, datagram),
+            _ => {
+                let shards = u8::try_from(self.others.len()).unwrap_or(u8::MAX);
+                self.routes.elsewhere(self.number, shards, &self.directory, peer, datagram)
+            }
         }
     }
 
@@ -304,6 +313,7 @@ impl<U: Uplink> Driver<U> {
                     secure.kept(&bounds);
                 }
             }
+            Command::ClientsKept(turn) => self.server.kept(now, turn),
             // The turn itself is all that is wanted.
             Command::Wake => {}
         }
@@ -381,69 +391,6 @@ impl<U: Uplink> Driver<U> {
             (_, None) => return,
         };
         send(&self.sockets, peer, payload);
-    }
-
-    /// What DTLS wants done once a turn. False if something that is to be kept waits for room.
-    fn secure_turn(&mut self, now: Instant) -> bool {
-        let Some(secure) = &mut self.secure else { return true };
-        secure.handle_timeout(now);
-        // Commands and what was sent have left something, too.
-        self.hand_in(&[]);
-        self.secure.as_mut().is_none_or(Secure::keep)
-    }
-
-    /// Go on with the associations of before the restart. They send nothing until their next record numbers are durable,
-    /// so nothing is taken in before that.
-    async fn restore(&mut self, snapshots: Vec<Snapshot>, commands: &mut mpsc::Receiver<Command>) {
-        for snapshot in snapshots {
-            let now = self.clock.now();
-            let Some(secure) = &mut self.secure else { return };
-            secure.restore(now, &snapshot);
-            self.hand_in(&[]);
-        }
-        let restored = self.secure.as_mut().map_or(0, Secure::restored);
-        let mut later = Vec::new();
-        let give_up = self.clock.now() + STORE_PATIENCE;
-        while !self.secure_turn(self.clock.now()) || !self.secure.as_ref().is_none_or(Secure::is_kept) {
-            tokio::select! {
-                Some(command) = commands.recv() => match command {
-                    Command::Kept(bounds) => self.obey(Command::Kept(bounds)),
-                    Command::Datagram(..) if later.len() >= BATCH => {}
-                    command => later.push(command),
-                },
-                () = tokio::time::sleep(BACKLOG_RETRY) => {}
-            }
-            if self.clock.now() >= give_up {
-                // Clients without DTLS, and new associations, need not suffer from it.
-                tracing::error!(
-                    shard = self.number,
-                    "the store is too slow: restored DTLS associations must wait for it"
-                );
-                break;
-            }
-        }
-        later.into_iter().for_each(|command| self.obey(command));
-        tracing::info!(shard = self.number, restored, "DTLS associations restored");
-    }
-
-    /// Leave all associations to the store before the shard ends.
-    async fn part(mut self, mut commands: mpsc::Receiver<Command>) {
-        // Whoever waits to tell something must not wait for a shard that does not listen.
-        commands.close();
-        if let Some(secure) = &mut self.secure {
-            secure.keep_all();
-        }
-        let give_up = tokio::time::Instant::now() + STORE_PATIENCE;
-        while !self.secure_turn(self.clock.now()) {
-            if tokio::time::Instant::now() >= give_up {
-                tracing::error!(
-                    shard = self.number,
-                    "the store is too slow: the newest state of DTLS associations is lost"
-                );
-                return;
-            }
-            tokio::time::sleep(BACKLOG_RETRY).await;
-        }
     }
 }
 

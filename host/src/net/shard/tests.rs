@@ -17,7 +17,7 @@ use tidegate_proto::lwm2m::operation::Operation;
 use tidegate_proto::lwm2m::path::Path;
 use tokio::sync::watch;
 
-use super::super::keep::{Change, Keeper};
+use super::super::keep::{Change, Keeper, Snapshot};
 use super::super::secure::Restored;
 use super::*;
 
@@ -227,7 +227,7 @@ impl Scene {
             config: Config { shard: number, ..Config::default() },
             sockets: sockets.into(),
             secure: Some(secure),
-            snapshots,
+            kept: super::Kept { associations: snapshots, ..super::Kept::default() },
             uplink: Told(told),
             directory: Arc::clone(&self.directory),
             clock: Clock::start(),
