@@ -24,7 +24,7 @@ use crate::bridge::{Downlink, Faults, Shared, UplinkBridge};
 use crate::config::{self, Config};
 use crate::deployment::{self, Deployment, Outlet};
 use crate::model::{self, Folder, Readers, Reading, Watch};
-use crate::mqtt::{EmbeddedBroker, Outbox, Session, SessionOptions};
+use crate::mqtt::{EmbeddedBroker, Outbox, OutboxOptions, Session, SessionOptions};
 use crate::net::{self, Clock, Directory, Shard, ShardHandle};
 use crate::plugin::Engine;
 use keeping::Keeping;
@@ -72,7 +72,8 @@ impl Gateway {
             Some(broker) => list(broker.listening()),
             None => format!("{}:{}", options.host, options.port),
         };
-        let (mut lanes, drain) = Outbox::in_memory(usize::from(count) + 2, config.mqtt.outbox);
+        let (mut lanes, drain) = Outbox::open(&lane_names(count), &outbox_options(config))?;
+        let outbox = drain.gauge();
         let (session, incoming) = Session::start(&options, drain, deployment.subscriptions());
         let (stop, stopped) = watch::channel(false);
         let (handles, commands): (Vec<ShardHandle>, Vec<_>) = (0..count).map(|_| ShardHandle::new()).unzip();
@@ -108,6 +109,7 @@ impl Gateway {
             translators: Arc::clone(&outlet.board),
             routing: Arc::clone(&shared.routing),
             directory: Arc::clone(&shared.directory),
+            outbox,
         };
         admin::serve(http, &view, &stopped)?;
         let translators = deployment::Watch::start(deployment, outlet, slots, LOOK_EVERY, stopped.clone())?;
@@ -244,6 +246,20 @@ async fn broker(config: &Config) -> anyhow::Result<(Option<EmbeddedBroker>, Sess
     })
 }
 
+/// One for each shard, one for what is told about translators, one for replies.
+fn lane_names(shards: u8) -> Vec<String> {
+    let shards = (0..shards).map(|shard| format!("shard-{shard}"));
+    shards.chain(["translators".to_owned(), "replies".to_owned()]).collect()
+}
+
+fn outbox_options(config: &Config) -> OutboxOptions {
+    let config::Outbox { publications, bytes, when_full, sync } = config.mqtt.outbox;
+    let directory = config.store.path.as_ref().map(|path| path.join("outbox"));
+    let default = if directory.is_some() { OUTBOX_ON_DISK } else { OUTBOX_IN_MEMORY };
+    let bytes = bytes.map_or(default, |bytes| bytes as u64);
+    OutboxOptions { publications, bytes, when_full, directory, sync }
+}
+
 fn share(deployment: &Deployment, models: Models) -> Shared {
     let directory = Directory::new();
     directory.index(deployment.parameters());
@@ -291,6 +307,9 @@ fn shard_count(config: &Config) -> anyhow::Result<u8> {
     u8::try_from(count).context("[coap] shards: at most 255")
 }
 
+/// Bytes that may wait for the broker.
+const OUTBOX_ON_DISK: u64 = 1 << 30;
+const OUTBOX_IN_MEMORY: u64 = 64 << 20;
 /// How long publications that wait may still take to reach the broker when the gateway stops.
 const DRAIN: Duration = Duration::from_secs(5);
 /// How often files are looked at where the file system does not tell of changes.

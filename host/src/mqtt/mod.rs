@@ -21,9 +21,7 @@ mod transport;
 pub use crate::config::check_filter;
 pub use embedded::{EmbeddedBroker, EmbeddedBrokerError};
 use outbox::Ticket;
-pub use outbox::{
-    Drain, Gauge, Lane, Outbox, OutboxCounts, OutboxError, OutboxOptions, Refusal, Refused, WhenFull,
-};
+pub use outbox::{Drain, Gauge, Lane, Outbox, OutboxCounts, OutboxError, OutboxOptions, Refusal, Refused};
 pub use publication::{InvalidPublication, Properties, Publication, QoS};
 pub use session::{
     Connection, Counts, Credentials, RefusedSubscription, Session, SessionOptions, Subscriber, Subscription,

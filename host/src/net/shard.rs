@@ -3,7 +3,7 @@
 //! 1. a datagram comes in; one that belongs to another shard is handed on ([`route`](super::route));
 //! 2. `proto` takes it in and says what happened;
 //! 3. [`Uplink`] turns what happened into publications and queues them, and may ask for requests;
-//! 4. only then is the datagram acknowledged, if it wants that;
+//! 4. only when they are safe, at the end of the turn, is the datagram acknowledged, if it wants that;
 //! 5. requests for clients, from here or from MQTT, go out when `proto` says so.
 //!
 //! With DTLS, [`Secure`] opens a datagram before the second step and seals what goes out after the fifth.
@@ -41,6 +41,10 @@ pub trait Uplink: Send {
     /// Take an event: queue what is to be published, and add to `requests` what is to be asked of clients.
     /// `Refused` means that there was no room and nothing was queued.
     fn handle(&mut self, event: &Event, requests: &mut Vec<Request>) -> Settlement;
+
+    /// Make what was queued safe, and let it go: before this nobody may be told that it was. Called once a turn, and before an
+    /// answer that does not wait for the end of the turn.
+    fn commit(&mut self);
 
     /// Try again to queue what could not be refused, and do what has waited for another translator. Called once a turn.
     /// True if nothing is left of it for now.
@@ -104,6 +108,7 @@ impl<U: Uplink + 'static> Shard<U> {
                     routes: Routes::new(Arc::clone(&kept.homes)),
                     parking: Parking::default(),
                     requests: Vec::new(),
+                    notified: Vec::new(),
                     refusals: Throttle::default(),
                     deadline: None,
                 };
@@ -131,6 +136,8 @@ struct Driver<U> {
     parking: Parking,
     /// Requests that came out of an event, kept to reuse its memory.
     requests: Vec<Request>,
+    /// Notifications whose publications are queued, and that are acknowledged at the end of the turn.
+    notified: Vec<Receipt>,
     /// Registrations that were refused.
     refusals: Throttle,
     /// When `proto` wants to be called again.
@@ -185,8 +192,10 @@ impl<U: Uplink> Driver<U> {
                 self.perform_asked(now);
                 self.pump();
             }
+            self.acknowledge();
             backlog |= !self.keep_clients(now);
         }
+        self.acknowledge();
         self.uplink.close();
         self.part(commands).await;
     }
@@ -343,10 +352,31 @@ impl<U: Uplink> Driver<U> {
             self.enter(event);
         }
         let now = self.clock.now();
-        if let Some(receipt) = receipt(event) {
-            self.server.settle(now, receipt, settlement);
+        match (event, receipt(event)) {
+            // Most of all, and so they are made safe together.
+            (Event::Notified { .. }, Some(receipt)) if settlement == Settlement::Accepted => {
+                self.notified.push(receipt);
+            }
+            (_, Some(receipt)) => {
+                self.uplink.commit();
+                self.server.settle(now, receipt, settlement);
+            }
+            (_, None) => {}
         }
         self.perform_asked(now);
+    }
+
+    /// Make safe what the turn has queued, and acknowledge it.
+    fn acknowledge(&mut self) {
+        self.uplink.commit();
+        while !self.notified.is_empty() {
+            let now = self.clock.now();
+            for receipt in std::mem::take(&mut self.notified) {
+                self.server.settle(now, receipt, Settlement::Accepted);
+            }
+            self.pump();
+            self.uplink.commit();
+        }
     }
 
     fn perform_asked(&mut self, now: Instant) {

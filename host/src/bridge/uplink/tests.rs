@@ -64,6 +64,7 @@ impl Scene {
     /// The endpoints that the guest has published, and the topics of everything else.
     fn published(&mut self) -> Vec<String> {
         let mut published = Vec::new();
+        self.bridge.commit();
         while let Some(publication) = self.drain.try_recv() {
             published.push(match publication.topic.as_str() {
                 "good" | "state" => String::from_utf8(publication.payload).unwrap(),

@@ -9,7 +9,8 @@ use tokio::sync::Notify;
 
 use super::log::{self, Appender, Recovered};
 use super::shelf::{Held, Limit, Ready, Shelf};
-use super::{OutboxError, Publication, Refusal, Refused, WhenFull};
+use super::{OutboxError, Publication, Refusal, Refused};
+use crate::config::WhenFull;
 
 /// The producing end: one for each shard.
 #[derive(Debug)]

@@ -31,6 +31,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::Publication;
+use crate::config::WhenFull;
 use keeper::Keeper;
 
 pub use drain::{Drain, Gauge};
@@ -54,16 +55,6 @@ pub struct OutboxOptions {
     pub directory: Option<PathBuf>,
     /// How often what was written is synced, so that it survives a crash of the machine.
     pub sync: Duration,
-}
-
-/// What a lane does that is full.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum WhenFull {
-    /// It takes nothing more. Devices are not acknowledged, and say it again; what nobody says again is lost.
-    #[default]
-    Block,
-    /// It drops its oldest publications.
-    DropOldest,
 }
 
 impl Default for OutboxOptions {

@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use super::Publication;
 use super::log::{Recovered, Segment};
-use super::{Publication, WhenFull};
+use crate::config::WhenFull;
 
 /// What both sides know of one lane.
 #[derive(Debug)]

@@ -309,6 +309,8 @@ impl Uplink for Told {
 
     fn close(&mut self) {}
 
+    fn commit(&mut self) {}
+
     fn flush(&mut self, _: &mut Vec<Request>) -> bool {
         true
     }
