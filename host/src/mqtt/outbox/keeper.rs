@@ -89,13 +89,9 @@ impl Work {
         loop {
             let is_over = shared.is_over.load(Ordering::Relaxed);
             if !is_over {
-                // A first nudge comes at once, those that follow it wait for the next round.
                 thread::park_timeout(self.sync.saturating_sub(self.synced.elapsed()));
-                if shared.is_dirty.load(Ordering::Relaxed) {
-                    thread::sleep(PACE);
-                }
             }
-            shared.is_dirty.store(false, Ordering::Relaxed);
+            let is_dirty = shared.is_dirty.swap(false, Ordering::Relaxed);
             self.logs.iter_mut().for_each(Log::note);
             if is_over || self.synced.elapsed() >= self.sync {
                 self.logs.iter_mut().for_each(Log::sync);
@@ -103,6 +99,10 @@ impl Work {
             }
             if is_over {
                 return;
+            }
+            // The first is noted at once, and those that follow it soon are noted together.
+            if is_dirty {
+                thread::sleep(PACE);
             }
         }
     }
