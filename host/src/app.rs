@@ -52,9 +52,7 @@ pub struct Gateway {
 impl Gateway {
     /// Start everything. An error names what could not be had, and nothing is left running.
     pub async fn start(config: &Config) -> anyhow::Result<Self> {
-        let engine = Engine::new(&deployment::limits(&config.plugins.limits))
-            .map_err(|error| anyhow::anyhow!("the WebAssembly engine cannot start: {error:#}"))?;
-        let engine = Arc::new(engine);
+        let engine = engine(config)?;
         let slots = Arc::new(Notify::new());
         let deployment =
             Deployment::open(Arc::clone(&engine), config.clone(), Arc::clone(&slots), Instant::now())?;
@@ -191,6 +189,12 @@ impl Gateway {
         }
         drop(self.embedded);
     }
+}
+
+fn engine(config: &Config) -> anyhow::Result<Arc<Engine>> {
+    let engine = Engine::new(&deployment::limits(&config.plugins.limits))
+        .map_err(|error| anyhow::anyhow!("the WebAssembly engine cannot start: {error:#}"))?;
+    Ok(Arc::new(engine))
 }
 
 /// Run a gateway until SIGINT or SIGTERM. At SIGHUP it reads again what can change meanwhile.

@@ -27,7 +27,7 @@ fn a_gateway_that_is_killed_twenty_times_under_load_loses_nothing_it_has_acknowl
         scene.gateway.kill_and_restart()?;
     }
     load.acknowledged_more(8)?;
-    scene.judge(load.stop()?)
+    scene.judge(&load.stop()?)
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn a_connection_to_the_broker_that_breaks_under_load_loses_and_reorders_nothing(
         load.acknowledged_more(3 + round * 5 % 7)?;
         scene.relay.mend();
     }
-    scene.judge(load.stop()?)
+    scene.judge(&load.stop()?)
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn what_waits_for_a_broker_that_is_away_survives_the_kill_of_the_gateway() -> Re
     let acknowledged = load.stop()?;
     ensure!(scene.application.inbox().count(is_notification) == 0, "the broker was away");
     scene.relay.mend();
-    scene.judge(acknowledged)
+    scene.judge(&acknowledged)
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn a_gateway_that_is_stopped_while_its_broker_is_away_keeps_what_waits() -> Resu
     let acknowledged = load.stop()?;
     scene.gateway.terminate_and_restart()?;
     scene.relay.mend();
-    scene.judge(acknowledged)
+    scene.judge(&acknowledged)
 }
 
 struct Scene {
@@ -81,6 +81,8 @@ struct Scene {
 
 /// By endpoint, the numbers that were acknowledged.
 type Acknowledged = BTreeMap<String, BTreeSet<i64>>;
+/// The same of one device.
+type Told = Result<(String, BTreeSet<i64>)>;
 
 impl Scene {
     fn set(devices: usize) -> Result<Self> {
@@ -117,7 +119,7 @@ impl Scene {
     }
 
     /// All that was acknowledged is there, first in order.
-    fn judge(&self, acknowledged: Acknowledged) -> Result<()> {
+    fn judge(&self, acknowledged: &Acknowledged) -> Result<()> {
         let inbox = self.application.inbox();
         let is_all_there = |messages: &[Message]| {
             let arrived = arrived(messages);
@@ -129,7 +131,7 @@ impl Scene {
         let is_in_time = inbox.wait_until(PATIENCE, is_all_there);
         let arrived = arrived(&inbox.all());
         let (mut doubled, mut all) = (0, 0);
-        for (endpoint, numbers) in &acknowledged {
+        for (endpoint, numbers) in acknowledged {
             let of = arrived.get(endpoint).context("something arrived")?;
             let first: BTreeSet<i64> = of.iter().copied().collect();
             let lost: Vec<_> = numbers.difference(&first).collect();
@@ -169,7 +171,7 @@ fn is_notification(message: &Message) -> bool {
 
 /// Devices that notify without a pause.
 struct Load {
-    threads: Vec<JoinHandle<Result<(String, BTreeSet<i64>)>>>,
+    threads: Vec<JoinHandle<Told>>,
     stop: Arc<AtomicBool>,
     count: Arc<AtomicUsize>,
 }
@@ -188,9 +190,7 @@ impl Load {
 
     fn stop(self) -> Result<Acknowledged> {
         self.stop.store(true, Ordering::Relaxed);
-        let join = |thread: JoinHandle<Result<(String, BTreeSet<i64>)>>| {
-            thread.join().map_err(|_| anyhow!("a device panicked"))?
-        };
+        let join = |thread: JoinHandle<Told>| thread.join().map_err(|_| anyhow!("a device panicked"))?;
         self.threads.into_iter().map(join).collect()
     }
 }

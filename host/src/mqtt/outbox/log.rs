@@ -155,10 +155,7 @@ impl Reader {
             cursor = Cursor { number: cursor.number, segment: segment.clone(), place: 0 };
         }
         loop {
-            let (publication, length) = match self.record(&cursor) {
-                Ok(record) => record,
-                Err(_) => return Found::Hole(next(segments)),
-            };
+            let Ok((publication, length)) = self.record(&cursor) else { return Found::Hole(next(segments)) };
             cursor.place += length;
             cursor.number += 1;
             if cursor.number > number {
@@ -249,7 +246,7 @@ pub(super) fn recover(directory: &Path) -> io::Result<Recovered> {
     let mut left =
         Recovered { segments: Vec::new(), done: 0, done_offset: 0, next: 0, offset: 0, damaged: 0 };
     left.next = position.unwrap_or_default().max(1);
-    left.done = position.or(files.first().map(|(first, _)| *first)).unwrap_or(left.next);
+    left.done = position.or_else(|| files.first().map(|(first, _)| *first)).unwrap_or(left.next);
     for (first, path) in files {
         left.add(first, path)?;
     }

@@ -156,8 +156,7 @@ impl Codec {
     /// PUBACK (3.4), PUBREC (3.5), PUBREL (3.6) or PUBCOMP (3.7) without anything to complain of: the same four bytes in
     /// both versions.
     pub(super) fn acknowledge(self, buffer: &mut BytesMut, what: Acknowledgement, packet: u16) {
-        let (first, _) = (what as u8, self.version);
-        buffer.put_slice(&[first, 2]);
+        buffer.put_slice(&[what as u8, 2]);
         buffer.put_u16(packet);
     }
 
@@ -172,13 +171,13 @@ impl Codec {
     }
 }
 
-/// The packets that acknowledge, by their first byte.
+/// The packets that acknowledge (PUBACK, PUBREC, PUBREL, PUBCOMP), by their first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Acknowledgement {
-    PubAck = 0x40,
-    PubRec = 0x50,
-    PubRel = 0x62,
-    PubComp = 0x70,
+    Ack = 0x40,
+    Rec = 0x50,
+    Rel = 0x62,
+    Comp = 0x70,
 }
 
 /// What a refusal to connect means to the operator, by rumqttc's name of its code.
@@ -338,10 +337,10 @@ mod tests {
         for version in [MqttVersion::V4, MqttVersion::V5] {
             let codec = codec(version);
             let mut buffer = BytesMut::new();
-            codec.acknowledge(&mut buffer, Acknowledgement::PubAck, 7);
-            codec.acknowledge(&mut buffer, Acknowledgement::PubRec, 8);
-            codec.acknowledge(&mut buffer, Acknowledgement::PubRel, 0x1234);
-            codec.acknowledge(&mut buffer, Acknowledgement::PubComp, 9);
+            codec.acknowledge(&mut buffer, Acknowledgement::Ack, 7);
+            codec.acknowledge(&mut buffer, Acknowledgement::Rec, 8);
+            codec.acknowledge(&mut buffer, Acknowledgement::Rel, 0x1234);
+            codec.acknowledge(&mut buffer, Acknowledgement::Comp, 9);
             let mut next = || codec.read(&mut buffer).unwrap();
             assert_eq!(next(), Some(Incoming::PubAck { packet: 7, refused: None }));
             assert_eq!(next(), Some(Incoming::PubRec { packet: 8, refused: None }));

@@ -248,7 +248,7 @@ impl Task {
                     line.codec.publish(&mut line.output, publication, packet, repeated);
                 }
                 Step::Release { packet } => {
-                    line.codec.acknowledge(&mut line.output, Acknowledgement::PubRel, packet);
+                    line.codec.acknowledge(&mut line.output, Acknowledgement::Rel, packet);
                 }
             }
             line.end()
@@ -285,7 +285,7 @@ impl Task {
             }
             Incoming::PubRec { packet, refused: None } => {
                 self.state.flight.received(packet);
-                line.codec.acknowledge(&mut line.output, Acknowledgement::PubRel, packet);
+                line.codec.acknowledge(&mut line.output, Acknowledgement::Rel, packet);
             }
             Incoming::PubRec { packet, refused } => {
                 let done = self.state.flight.completed(packet);
@@ -297,7 +297,7 @@ impl Task {
             }
             Incoming::PubRel { packet } => {
                 self.state.received.remove(&packet);
-                line.codec.acknowledge(&mut line.output, Acknowledgement::PubComp, packet);
+                line.codec.acknowledge(&mut line.output, Acknowledgement::Comp, packet);
             }
             Incoming::SubAck { packet, refusals } => {
                 let wanted = terms.subscribing.remove(&packet).unwrap_or_default();
@@ -390,8 +390,8 @@ impl Task {
 fn acknowledge(line: &mut Line, qos: QoS, packet: u16) {
     let what = match qos {
         QoS::AtMostOnce => return,
-        QoS::AtLeastOnce => Acknowledgement::PubAck,
-        QoS::ExactlyOnce => Acknowledgement::PubRec,
+        QoS::AtLeastOnce => Acknowledgement::Ack,
+        QoS::ExactlyOnce => Acknowledgement::Rec,
     };
     line.codec.acknowledge(&mut line.output, what, packet);
 }
