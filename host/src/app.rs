@@ -1,9 +1,10 @@
 //! Builds a gateway from its configuration, and stops it: the only file that names everything.
 //!
-//! Translators are proved, what DTLS needs is read, sockets are bound; the broker, if it is ours, and the session to it
+//! Translators are proved, the store is opened, what DTLS needs is read, sockets are bound; the broker, if it is ours, and the session to it
 //! start, then the shards, then the downlink thread; at last the folder of object definitions and the credentials are
 //! watched, and the translators. Stopping goes the other way, so that what was taken in still goes out.
 
+mod keeping;
 mod security;
 
 use std::net::{SocketAddr, UdpSocket};
@@ -23,9 +24,10 @@ use crate::bridge::{Downlink, Faults, Shared, UplinkBridge};
 use crate::config::{self, Config};
 use crate::deployment::{self, Deployment, Outlet};
 use crate::model::{self, Folder, Readers, Reading, Watch};
-use crate::mqtt::{EmbeddedBroker, Outbox, Session, SessionOptions};
+use crate::mqtt::{EmbeddedBroker, Outbox, OutboxOptions, Session, SessionOptions};
 use crate::net::{self, Clock, Directory, Shard, ShardHandle};
 use crate::plugin::Engine;
+use keeping::Keeping;
 use security::Security;
 
 /// A running gateway.
@@ -39,6 +41,7 @@ pub struct Gateway {
     models: Watch,
     translators: deployment::Watch,
     security: Option<security::Running>,
+    keeping: Option<Keeping>,
     stop: watch::Sender<bool>,
     shards: Vec<JoinHandle<()>>,
     downlink: JoinHandle<()>,
@@ -49,16 +52,15 @@ pub struct Gateway {
 impl Gateway {
     /// Start everything. An error names what could not be had, and nothing is left running.
     pub async fn start(config: &Config) -> anyhow::Result<Self> {
-        let engine = Engine::new(&deployment::limits(&config.plugins.limits))
-            .map_err(|error| anyhow::anyhow!("the WebAssembly engine cannot start: {error:#}"))?;
-        let engine = Arc::new(engine);
+        let engine = engine(config)?;
         let slots = Arc::new(Notify::new());
         let deployment =
             Deployment::open(Arc::clone(&engine), config.clone(), Arc::clone(&slots), Instant::now())?;
         let mut folder = Folder::new(&config.models.directory);
         let shared = share(&deployment, read_models(&mut folder));
         let count = shard_count(config)?;
-        let mut security = Security::prepare(config, count)?;
+        let mut keeping = Keeping::open(config, count)?;
+        let mut security = Security::prepare(config, count, keeping.as_ref().map(Keeping::store))?;
         let coap = net::bind_listeners("[coap] listen", &config.coap.listen, count.into())?;
         let dtls = net::bind_listeners("[dtls] listen", &config.dtls.listen, count.into())?;
         let http = admin::bind(&config.http.listen)?;
@@ -68,7 +70,8 @@ impl Gateway {
             Some(broker) => list(broker.listening()),
             None => format!("{}:{}", options.host, options.port),
         };
-        let (mut lanes, drain) = Outbox::open(usize::from(count) + 2, config.mqtt.outbox);
+        let (mut lanes, drain) = Outbox::open(&lane_names(count), &outbox_options(config))?;
+        let outbox = drain.gauge();
         let (session, incoming) = Session::start(&options, drain, deployment.subscriptions());
         let (stop, stopped) = watch::channel(false);
         let (handles, commands): (Vec<ShardHandle>, Vec<_>) = (0..count).map(|_| ShardHandle::new()).unzip();
@@ -80,12 +83,12 @@ impl Gateway {
         for (number, ((sockets, lane), commands)) in (0..count).zip(sockets.zip(lanes).zip(commands)) {
             let handle = &handles[usize::from(number)];
             let secure = security.as_mut().map(|security| security.shard(config, number, handle));
-            let (secure, snapshots) = secure.transpose()?.unzip();
+            let (secure, associations) = secure.transpose()?.unzip();
             let shard = Shard {
                 config: server_config(config, &shared, number),
                 sockets,
                 secure,
-                snapshots: snapshots.unwrap_or_default(),
+                kept: keeping::share(&mut keeping, number, handle, associations),
                 uplink: UplinkBridge::new(number, shared.clone(), lane, handles.clone()),
                 directory: Arc::clone(&shared.directory),
                 clock: shared.clock,
@@ -104,6 +107,7 @@ impl Gateway {
             translators: Arc::clone(&outlet.board),
             routing: Arc::clone(&shared.routing),
             directory: Arc::clone(&shared.directory),
+            outbox,
         };
         admin::serve(http, &view, &stopped)?;
         let translators = deployment::Watch::start(deployment, outlet, slots, LOOK_EVERY, stopped.clone())?;
@@ -120,6 +124,7 @@ impl Gateway {
             models,
             translators,
             security,
+            keeping,
             stop,
             shards,
             downlink,
@@ -170,8 +175,8 @@ impl Gateway {
         if !matches!(tokio::task::spawn_blocking(move || translators.join()).await, Ok(true)) {
             tracing::error!("the thread of the translators has panicked");
         }
-        let security = self.security;
-        let closed = tokio::task::spawn_blocking(move || security.map(security::Running::close));
+        let keeping = self.keeping;
+        let closed = tokio::task::spawn_blocking(move || keeping.map(Keeping::close));
         if closed.await.is_err() {
             tracing::error!("closing the store has panicked");
         }
@@ -184,6 +189,12 @@ impl Gateway {
         }
         drop(self.embedded);
     }
+}
+
+fn engine(config: &Config) -> anyhow::Result<Arc<Engine>> {
+    let engine = Engine::new(&deployment::limits(&config.plugins.limits))
+        .map_err(|error| anyhow::anyhow!("the WebAssembly engine cannot start: {error:#}"))?;
+    Ok(Arc::new(engine))
 }
 
 /// Run a gateway until SIGINT or SIGTERM. At SIGHUP it reads again what can change meanwhile.
@@ -239,6 +250,20 @@ async fn broker(config: &Config) -> anyhow::Result<(Option<EmbeddedBroker>, Sess
     })
 }
 
+/// One for each shard, one for what is told about translators, one for replies.
+fn lane_names(shards: u8) -> Vec<String> {
+    let shards = (0..shards).map(|shard| format!("shard-{shard}"));
+    shards.chain(["translators".to_owned(), "replies".to_owned()]).collect()
+}
+
+fn outbox_options(config: &Config) -> OutboxOptions {
+    let config::Outbox { publications, bytes, when_full, sync } = config.mqtt.outbox;
+    let directory = config.store.path.as_ref().map(|path| path.join("outbox"));
+    let default = if directory.is_some() { OUTBOX_ON_DISK } else { OUTBOX_IN_MEMORY };
+    let bytes = bytes.map_or(default, |bytes| bytes as u64);
+    OutboxOptions { publications, bytes, when_full, directory, sync }
+}
+
 fn share(deployment: &Deployment, models: Models) -> Shared {
     let directory = Directory::new();
     directory.index(deployment.parameters());
@@ -286,6 +311,9 @@ fn shard_count(config: &Config) -> anyhow::Result<u8> {
     u8::try_from(count).context("[coap] shards: at most 255")
 }
 
+/// Bytes that may wait for the broker.
+const OUTBOX_ON_DISK: u64 = 1 << 30;
+const OUTBOX_IN_MEMORY: u64 = 64 << 20;
 /// How long publications that wait may still take to reach the broker when the gateway stops.
 const DRAIN: Duration = Duration::from_secs(5);
 /// How often files are looked at where the file system does not tell of changes.

@@ -3,19 +3,41 @@
 use std::fmt::{Display, Write as _};
 use std::sync::Arc;
 
+use crate::mqtt::OutboxCounts;
 use crate::plugin::{Direction, Distribution, FUEL_BOUNDS, Outcome, Slot, State, Step, TIME_BOUNDS, Totals};
 
 /// All of it. `serving` of the slots serve, the others drain.
-pub(super) fn render(slots: &[Arc<Slot>], serving: usize, clients: usize) -> String {
+pub(super) fn render(slots: &[Arc<Slot>], serving: usize, clients: usize, outbox: &OutboxCounts) -> String {
     let totals: Vec<(&Slot, Totals)> = slots.iter().map(|slot| (&**slot, slot.totals())).collect();
     let mut page = Page::default();
     page.family("clients", "gauge", "Clients that are registered.");
     page.sample("clients", &[], clients);
+    waiting(&mut page, outbox);
     calls(&mut page, &totals);
     distributions(&mut page, &totals);
     instances(&mut page, &totals);
     generations(&mut page, slots, serving);
     page.text
+}
+
+fn waiting(page: &mut Page, outbox: &OutboxCounts) {
+    let families = [
+        ("outbox_publications", "gauge", "Publications that wait for the broker.", outbox.waiting),
+        ("outbox_bytes", "gauge", "Their bytes.", outbox.bytes),
+        ("outbox_degraded_lanes", "gauge", "Lanes that the disk takes nothing of just now.", outbox.degraded),
+        ("outbox_recovered_total", "counter", "Publications of before the start.", outbox.recovered),
+        ("outbox_dropped_total", "counter", "Publications dropped for newer ones.", outbox.dropped),
+        (
+            "outbox_unreadable_total",
+            "counter",
+            "Publications that could not be read from the disk.",
+            outbox.unreadable,
+        ),
+    ];
+    for (name, kind, help, value) in families {
+        page.family(name, kind, help);
+        page.sample(name, &[], value);
+    }
 }
 
 fn calls(page: &mut Page, totals: &[(&Slot, Totals)]) {

@@ -20,6 +20,7 @@ use tokio::sync::watch;
 
 use crate::bridge::Routing;
 use crate::deployment::Board;
+use crate::mqtt::Gauge;
 use crate::net::Directory;
 
 /// What there is to see.
@@ -28,6 +29,7 @@ pub(crate) struct View {
     pub(crate) translators: Board,
     pub(crate) routing: Arc<ArcSwap<Routing>>,
     pub(crate) directory: Arc<Directory>,
+    pub(crate) outbox: Gauge,
 }
 
 /// Listens, so that a port that is taken is told before anything runs.
@@ -73,17 +75,27 @@ fn router(view: View) -> Router {
 
 async fn status(State(view): State<View>) -> impl IntoResponse {
     let translators = view.translators.load_full();
+    let outbox = view.outbox.counts();
     let status = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "clients": view.directory.len(),
         "translators": *translators,
+        "outbox": {
+            "waiting": outbox.waiting,
+            "bytes": outbox.bytes,
+            "recovered": outbox.recovered,
+            "dropped": outbox.dropped,
+            "unreadable": outbox.unreadable,
+            "degraded": outbox.degraded > 0,
+        },
     });
     ([(CONTENT_TYPE, "application/json")], format!("{status}\n"))
 }
 
 async fn metrics(State(view): State<View>) -> impl IntoResponse {
     let routing = view.routing.load_full();
-    let text = metrics::render(routing.slots(), routing.serving().len(), view.directory.len());
+    let clients = view.directory.len();
+    let text = metrics::render(routing.slots(), routing.serving().len(), clients, &view.outbox.counts());
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }
 

@@ -3,6 +3,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
 
 use super::*;
+use crate::mqtt::Outbox;
 use crate::plugin::{Artifact, Engine, Generation, Limits, Policy, Slot};
 
 fn get(address: SocketAddr, path: &str) -> String {
@@ -26,6 +27,7 @@ async fn an_operators_tools_see_the_translators() {
         translators: Arc::new(ArcSwap::from_pointee(board)),
         routing: Arc::new(ArcSwap::from_pointee(routing)),
         directory: Arc::new(Directory::new()),
+        outbox: Outbox::in_memory(1, 1).1.gauge(),
     };
     let listeners = bind(&[(Ipv4Addr::LOCALHOST, 0).into()]).unwrap();
     let address = listeners[0].local_addr().unwrap();
@@ -43,6 +45,7 @@ async fn an_operators_tools_see_the_translators() {
     );
     let expected = "tidegate_translator_state{translator=\"emqx\",state=\"active\"} 1\n";
     assert!(metrics.contains(expected) && metrics.contains("tidegate_clients 0\n"), "{metrics}");
+    assert!(status.contains("\"waiting\":0") && metrics.contains("tidegate_outbox_publications 0\n"));
     assert!(nothing.starts_with("HTTP/1.1 404"), "{nothing}");
     drop(stop);
 }

@@ -1,9 +1,8 @@
 //! DTLS as the configuration wants it: who may connect, what of it each shard gets, and what of it survives a restart.
 //!
-//! 1. credentials are read and, if associations are kept, the store is opened and read ([`Security::prepare`]);
+//! 1. credentials are read and, if associations are kept, those that the store has ([`Security::prepare`]);
 //! 2. each shard gets its side of it ([`Security::shard`]);
-//! 3. the credentials are watched ([`Security::start`]);
-//! 4. when the shards have ended, the store is closed ([`Running::close`]).
+//! 3. the credentials are watched ([`Security::start`]).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +27,8 @@ pub(super) struct Security {
     reading: Reading,
     credentials: Arc<ArcSwap<Credentials>>,
     sessions: Arc<Sessions>,
-    store: Option<Store>,
+    /// Where associations are kept, if they are.
+    writer: Option<Writer>,
     /// What was kept, by the shard that has it now.
     snapshots: Vec<Vec<Snapshot>>,
     restored: Arc<Restored>,
@@ -38,18 +38,21 @@ pub(super) struct Security {
 #[derive(Debug)]
 pub(super) struct Running {
     watch: CredentialWatch,
-    store: Option<Store>,
 }
 
 impl Security {
     /// None when there is no DTLS listener.
-    pub(super) fn prepare(config: &Config, shards: u8) -> anyhow::Result<Option<Self>> {
+    pub(super) fn prepare(
+        config: &Config,
+        shards: u8,
+        store: Option<&Store>,
+    ) -> anyhow::Result<Option<Self>> {
         if config.dtls.listen.is_empty() {
             return Ok(None);
         }
         let reading = read(config)?;
-        let store = config.store.associations.then(|| Store::open(&config.store.path)).transpose()?;
-        let kept = store.as_ref().map(kept).transpose()?.unwrap_or_default();
+        let store = store.filter(|_| config.store.associations);
+        let kept = store.map(kept).transpose()?.unwrap_or_default();
         let mut snapshots: Vec<Vec<Snapshot>> = (0..shards).map(|_| Vec::new()).collect();
         let mut restored = Restored::default();
         for snapshot in kept {
@@ -64,7 +67,7 @@ impl Security {
             credentials: Arc::new(ArcSwap::new(Arc::clone(&reading.credentials))),
             reading,
             sessions: Arc::new(Sessions::new(config.dtls.max_associations)),
-            store,
+            writer: store.map(Store::writer),
             snapshots,
             restored: Arc::new(restored),
         }))
@@ -79,9 +82,10 @@ impl Security {
     ) -> anyhow::Result<(Secure, Vec<Snapshot>)> {
         let shards = u8::try_from(self.snapshots.len()).context("[coap] shards: at most 255")?;
         let first = u16::try_from(config.coap.listen.len()).context("[coap] listen: too many addresses")?;
-        let keeper = self.store.as_ref().map(|store| -> Box<dyn Keeper> {
-            Box::new(StoreKeeper { writer: store.writer(), shard: handle.clone() })
-        });
+        let keeper = self
+            .writer
+            .clone()
+            .map(|writer| -> Box<dyn Keeper> { Box::new(StoreKeeper { writer, shard: handle.clone() }) });
         let secure = Secure::new(
             endpoint_config(config, shard, shards),
             first,
@@ -113,7 +117,7 @@ impl Security {
         };
         let file = &config.dtls.credentials;
         let watch = CredentialWatch::start(file, &self.reading, tell, LOOK_EVERY, stop);
-        Running { watch, store: self.store }
+        Running { watch }
     }
 }
 
@@ -121,13 +125,6 @@ impl Running {
     /// Read the credentials again.
     pub(super) fn read_again(&self) {
         self.watch.read_again();
-    }
-
-    /// Write all that the shards have left. Blocks.
-    pub(super) fn close(self) {
-        if let Some(Err(error)) = self.store.map(Store::close) {
-            tracing::error!(%error, "DTLS associations are lost");
-        }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! 1. the slots that the event concerns: by its context for what was asked, by the routes else;
 //! 2. one call into each translator;
-//! 3. its publications go into the shard's lane, all or none;
+//! 3. its publications go into the shard's lane, all or none; at the end of the turn they are safe there;
 //! 4. its requests go to the shards of their clients.
 //!
 //! What it fails on is published raw, dropped, or held for another generation ([`hold`](super::hold)).
@@ -271,7 +271,7 @@ impl UplinkBridge {
             if publications.is_empty() {
                 continue;
             }
-            if let Err(refused) = self.lane.offer(publications) {
+            if let Err(refused) = self.lane.stage(publications) {
                 if refused.reason == Refusal::TooMany {
                     self.give_up(refused.publications.len(), Refusal::TooMany);
                     continue;
@@ -290,7 +290,7 @@ impl UplinkBridge {
         }
         // What waits goes first, so that a client's messages keep their order.
         let publications = if self.drain_backlog() {
-            match self.lane.offer(publications) {
+            match self.lane.stage(publications) {
                 Ok(()) => return Settlement::Accepted,
                 // It would not fit either when the device says it again.
                 Err(Refused { reason: Refusal::TooMany, publications }) => {
@@ -343,6 +343,10 @@ impl Uplink for UplinkBridge {
         settlement
     }
 
+    fn commit(&mut self) {
+        self.lane.commit();
+    }
+
     fn flush(&mut self, requests: &mut Vec<server::Request>) -> bool {
         if !self.drain_backlog() {
             return false;
@@ -363,6 +367,7 @@ impl Uplink for UplinkBridge {
             let left = self.backlog.iter().map(Vec::len).sum();
             self.give_up(left, Refusal::Full);
         }
+        self.lane.commit();
     }
 }
 

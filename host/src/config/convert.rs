@@ -14,7 +14,7 @@ use super::value::{
 };
 use super::{
     Broker, BrokerAddress, Coap, Config, Dtls, Embedded, Http, Limits, Models, Mqtt, MqttVersion, OnFault,
-    Origin, Plugins, Registration, Route, Store, Translator,
+    Origin, Outbox, Plugins, Registration, Route, Store, Translator, WhenFull,
 };
 
 /// A file that has been read but not yet understood.
@@ -162,10 +162,40 @@ fn mqtt(source: &Source<'_>, raw: &raw::Mqtt) -> Result<Mqtt, ConfigError> {
         password_file: raw.password_file.as_ref().map(|typed| beside(source, typed.as_ref())),
         client_id: client_id(source, &raw.client_id)?,
         keep_alive: keep_alive(source, &raw.keep_alive, default.keep_alive)?,
-        outbox: count(source, "mqtt.outbox", &raw.outbox, 1..=10_000_000, default.outbox)?,
+        outbox: outbox(source, &raw.outbox)?,
         max_packet: max_packet(source, &raw.max_packet, default.max_packet)?,
         embedded: embedded(source, &raw.embedded)?,
     })
+}
+
+fn outbox(source: &Source<'_>, raw: &raw::Outbox) -> Result<Outbox, ConfigError> {
+    let default = Outbox::default();
+    let (publications, most) = ("mqtt.outbox.publications", 1..=100_000_000);
+    let bytes = match &raw.bytes {
+        None => None,
+        Some(typed) => match super::units::size(typed.as_ref()) {
+            Ok(bytes) if bytes >= LEAST_OUTBOX => Some(bytes),
+            Ok(_) => return Err(source.error(&typed.span(), "mqtt.outbox.bytes", "at least \"1MiB\"")),
+            Err(reason) => return Err(source.error(&typed.span(), "mqtt.outbox.bytes", reason)),
+        },
+    };
+    let when_full = match &raw.when_full {
+        None => default.when_full,
+        Some(typed) => match typed.as_ref().as_str() {
+            "block" => WhenFull::Block,
+            "drop-oldest" => WhenFull::DropOldest,
+            other => {
+                let message = format!("`{other}` is neither \"block\" nor \"drop-oldest\"");
+                return Err(source.error(&typed.span(), "mqtt.outbox.when-full", message));
+            }
+        },
+    };
+    let sync = duration(source, "mqtt.outbox.sync", &raw.sync, default.sync)?;
+    if let Some(typed) = raw.sync.as_ref().filter(|_| sync < Duration::from_millis(10)) {
+        return Err(source.error(&typed.span(), "mqtt.outbox.sync", "at least \"10ms\""));
+    }
+    let publications = count(source, publications, &raw.publications, most, default.publications)?;
+    Ok(Outbox { publications, bytes, when_full, sync })
 }
 
 fn broker(source: &Source<'_>, raw: &raw::Mqtt, default: Broker) -> Result<Broker, ConfigError> {
@@ -249,8 +279,9 @@ fn embedded(source: &Source<'_>, raw: &raw::Embedded) -> Result<Embedded, Config
 
 fn store(source: &Source<'_>, raw: &raw::Store) -> Store {
     let default = Store::default();
+    let is_none = raw.path.as_ref().is_some_and(|typed| typed.get_ref().is_empty());
     Store {
-        path: path(source, &raw.path, &default.path),
+        path: default.path.filter(|_| !is_none).map(|default| path(source, &raw.path, &default)),
         associations: flag(&raw.associations, default.associations),
     }
 }
@@ -378,3 +409,6 @@ fn route(
 const MOST_HELD: usize = 1_000_000;
 /// The largest remaining length is 256 MiB less one byte (MQTT 5, 1.5.5); headers come on top.
 const MQTT_MAX_PACKET: usize = 255 << 20;
+
+/// What `mqtt.outbox.bytes` is at least, bytes.
+const LEAST_OUTBOX: usize = 1 << 20;

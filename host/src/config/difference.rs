@@ -1,6 +1,6 @@
 //! What of a changed file cannot take effect while the gateway runs.
 
-use super::{Coap, Config, Dtls, Embedded, Http, Models, Mqtt, Plugins, Registration, Store};
+use super::{Coap, Config, Dtls, Embedded, Http, Models, Mqtt, Outbox, Plugins, Registration, Store};
 
 impl Config {
     /// The keys in which another configuration differs and that are read at the start only, in the order of the file.
@@ -52,7 +52,7 @@ fn dtls_differences(of: &Dtls, other: &Dtls) -> [(&'static str, bool); 7] {
     ]
 }
 
-fn mqtt_differences(of: &Mqtt, other: &Mqtt) -> [(&'static str, bool); 9] {
+fn mqtt_differences(of: &Mqtt, other: &Mqtt) -> [(&'static str, bool); 12] {
     let Mqtt {
         broker,
         version,
@@ -60,7 +60,7 @@ fn mqtt_differences(of: &Mqtt, other: &Mqtt) -> [(&'static str, bool); 9] {
         password_file,
         client_id,
         keep_alive,
-        outbox,
+        outbox: Outbox { publications, bytes, when_full, sync },
         max_packet,
         embedded: Embedded { listen },
     } = of;
@@ -71,7 +71,10 @@ fn mqtt_differences(of: &Mqtt, other: &Mqtt) -> [(&'static str, bool); 9] {
         ("mqtt.password-file", *password_file != other.password_file),
         ("mqtt.client-id", *client_id != other.client_id),
         ("mqtt.keep-alive", *keep_alive != other.keep_alive),
-        ("mqtt.outbox", *outbox != other.outbox),
+        ("mqtt.outbox.publications", *publications != other.outbox.publications),
+        ("mqtt.outbox.bytes", *bytes != other.outbox.bytes),
+        ("mqtt.outbox.when-full", *when_full != other.outbox.when_full),
+        ("mqtt.outbox.sync", *sync != other.outbox.sync),
         ("mqtt.max-packet", *max_packet != other.max_packet),
         ("mqtt.embedded.listen", *listen != other.embedded.listen),
     ]
@@ -112,7 +115,10 @@ mod tests {
             ("mqtt.version", "4"),
             ("mqtt.client-id", "\"x\""),
             ("mqtt.keep-alive", "\"9s\""),
-            ("mqtt.outbox", "9"),
+            ("mqtt.outbox.publications", "9"),
+            ("mqtt.outbox.bytes", "\"9MiB\""),
+            ("mqtt.outbox.when-full", "\"drop-oldest\""),
+            ("mqtt.outbox.sync", "\"9s\""),
             ("mqtt.max-packet", "\"1MiB\""),
             ("mqtt.embedded.listen", "[\"127.0.0.1:9\"]"),
             ("http.listen", "[]"),

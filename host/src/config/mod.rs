@@ -208,8 +208,8 @@ pub struct Mqtt {
     pub client_id: Option<String>,
     /// Keep alive, whole seconds.
     pub keep_alive: Duration,
-    /// How many publications may wait for the broker, over all shards.
-    pub outbox: usize,
+    /// What waits for the broker.
+    pub outbox: Outbox,
     /// Largest MQTT packet sent or taken, bytes.
     pub max_packet: usize,
     /// The broker in the box.
@@ -225,11 +225,45 @@ impl Default for Mqtt {
             password_file: None,
             client_id: None,
             keep_alive: Duration::from_secs(30),
-            outbox: 16_384,
+            outbox: Outbox::default(),
             max_packet: 8 << 20,
             embedded: Embedded::default(),
         }
     }
+}
+
+/// `[mqtt.outbox]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outbox {
+    /// How many publications may wait for the broker, over all shards.
+    pub publications: usize,
+    /// How many bytes; none: 1 GiB on the disk, 64 MiB without a store.
+    pub bytes: Option<usize>,
+    /// What becomes of a publication that finds no room.
+    pub when_full: WhenFull,
+    /// How often what was written is synced, so that it survives a crash of the machine.
+    pub sync: Duration,
+}
+
+impl Default for Outbox {
+    fn default() -> Self {
+        Self {
+            publications: 1_000_000,
+            bytes: None,
+            when_full: WhenFull::Block,
+            sync: Duration::from_secs(1),
+        }
+    }
+}
+
+/// `mqtt.outbox.when-full`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenFull {
+    /// Nothing more is taken. Devices are not acknowledged, and say it again; what nobody says again is lost.
+    #[default]
+    Block,
+    /// The oldest publications are dropped.
+    DropOldest,
 }
 
 /// `mqtt.broker`
@@ -279,15 +313,15 @@ impl Default for Http {
 /// `[store]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Store {
-    /// Folder.
-    pub path: PathBuf,
+    /// Folder; none: nothing survives a restart.
+    pub path: Option<PathBuf>,
     /// Whether DTLS associations are kept over a restart.
     pub associations: bool,
 }
 
 impl Default for Store {
     fn default() -> Self {
-        Self { path: "data".into(), associations: true }
+        Self { path: Some("data".into()), associations: true }
     }
 }
 

@@ -55,12 +55,21 @@ pub(super) struct Mqtt {
     pub(super) password_file: At<String>,
     pub(super) client_id: At<String>,
     pub(super) keep_alive: At<String>,
-    pub(super) outbox: At<i64>,
+    pub(super) outbox: Outbox,
     pub(super) max_packet: At<String>,
     pub(super) ca: At<String>,
     pub(super) certificate: At<String>,
     pub(super) key: At<String>,
     pub(super) embedded: Embedded,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub(super) struct Outbox {
+    pub(super) publications: At<i64>,
+    pub(super) bytes: At<String>,
+    pub(super) when_full: At<String>,
+    pub(super) sync: At<String>,
 }
 
 #[derive(Default, Deserialize)]

@@ -88,7 +88,6 @@ fn errors_name_line_and_key_and_what_would_be_right() {
         ("[mqtt]\nclient-id = \" x\"", 2, "mqtt.client-id", "start with a space"),
         ("[mqtt]\nkeep-alive = \"1s\"", 2, "mqtt.keep-alive", "from \"5s\""),
         ("[mqtt]\nkeep-alive = 30", 2, "mqtt.keep-alive", "expected a string"),
-        ("[mqtt]\noutbox = 0", 2, "mqtt.outbox", "from 1 to"),
         ("[mqtt]\nmax-packet = \"1MB\"", 2, "mqtt.max-packet", "16MiB"),
         ("[http]\nlisten = [\"80\"]", 2, "http.listen", "not an address and port"),
         ("[store]\nassociations = \"yes\"", 2, "store.associations", "expected a boolean"),
@@ -127,9 +126,24 @@ fn errors_name_line_and_key_and_what_would_be_right() {
         ),
         ("[coap\n", 1, "coap", "unclosed table"),
     ];
+    refused(&cases);
+}
+
+#[test]
+fn what_is_wrong_with_the_outbox_is_named() {
+    refused(&[
+        ("[mqtt.outbox]\npublications = 0", 2, "mqtt.outbox.publications", "from 1 to"),
+        ("[mqtt.outbox]\nbytes = \"1KiB\"", 2, "mqtt.outbox.bytes", "at least \"1MiB\""),
+        ("[mqtt.outbox]\nwhen-full = \"drop\"", 2, "mqtt.outbox.when-full", "\"drop-oldest\""),
+        ("[mqtt.outbox]\nsync = \"1ms\"", 2, "mqtt.outbox.sync", "at least \"10ms\""),
+    ]);
+}
+
+/// Text, and the line, the key and a part of the message that the error has.
+fn refused(cases: &[(&str, usize, &str, &str)]) {
     for (text, line, key, part) in cases {
         let error = parse(text).expect_err(text);
-        assert_eq!((error.line, error.key.as_str()), (line, key), "{text}: {error}");
+        assert_eq!((error.line, error.key.as_str()), (*line, *key), "{text}: {error}");
         assert!(error.message.contains(part), "{text}: {error}");
         let start = format!("tidegate.toml:{line}: ");
         assert!(error.to_string().starts_with(&start), "{error}");
@@ -202,7 +216,7 @@ fn what_is_typed_arrives() {
         mtu: 512,
     };
     assert_eq!(config.dtls, dtls);
-    assert_eq!(config.store, Store { path: "/etc/tidegate/state".into(), associations: false });
+    assert_eq!(config.store, Store { path: Some("/etc/tidegate/state".into()), associations: false });
     let address = BrokerAddress { username: Some("gateway".into()), host: "broker".into(), port: 1884 };
     assert_eq!(config.mqtt.broker, Broker::External(address));
     assert_eq!((config.mqtt.version, config.mqtt.keep_alive), (MqttVersion::V4, Duration::from_secs(10)));

@@ -25,6 +25,7 @@ pub async fn run(options: DemoOptions) -> anyhow::Result<()> {
     config.coap.listen = vec![options.coap];
     config.mqtt.embedded.listen = vec![options.mqtt];
     config.http.listen.clear();
+    config.store.path = None;
     let gateway = Gateway::start(&config).await?;
     let coap = *gateway.coap().first().context("the gateway listens nowhere")?;
     println!("gateway: CoAP on {coap} (udp), MQTT broker on {}", gateway.broker());

@@ -1,28 +1,25 @@
 //! The connection to the broker, kept up for as long as the gateway runs.
 //!
-//! Two tasks. The **poller** polls the link, hands on what comes in, and connects anew after a failure. The
-//! **publisher** subscribes after each connection and then drains the outbox into the link; it waits while the broker is
-//! away or slow, so that the outbox fills and the shards stop acknowledging.
+//! One task ([`task`]) connects, subscribes, drains the outbox into the connection and hands on what comes in. While the broker
+//! is away or slow nothing is taken out of the outbox, so that it fills and the shards stop acknowledging.
 //!
-//! The poller waits for nothing but the link and, for a short time, room for incoming messages. The taker of
-//! incoming messages must therefore never wait for a publication to get out; `Lane::offer` does not wait.
+//! The task waits for nothing but the connection and room for incoming messages, and while it waits for room it still writes. The taker
+//! of incoming messages must never wait for a publication to get out; `Lane::offer` does not wait.
 
-mod poller;
-mod publisher;
+mod flight;
+mod line;
+mod task;
 
-use std::collections::VecDeque;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use self::poller::Poller;
-use self::publisher::Publisher;
-use super::link;
+use self::task::{State, Task};
 use super::{Drain, Publication, QoS};
 use crate::config::{Mqtt, MqttVersion};
 
@@ -33,8 +30,8 @@ pub struct Session {
     wanted: watch::Sender<Vec<Subscription>>,
     closing: watch::Sender<Option<Instant>>,
     counters: Arc<Counters>,
-    poller: JoinHandle<()>,
-    publisher: JoinHandle<usize>,
+    is_durable: bool,
+    task: JoinHandle<usize>,
 }
 
 impl Session {
@@ -47,42 +44,24 @@ impl Session {
         drain: Drain,
         subscriptions: Vec<Subscription>,
     ) -> (Self, mpsc::Receiver<Publication>) {
-        let (client, link) = link::open(options);
         let (connection_sender, connection) = watch::channel(Connection::default());
-        let (line_sender, line) = watch::channel(Line::default());
         let (wanted, wanted_receiver) = watch::channel(subscriptions);
         let (closing, closing_receiver) = watch::channel(None);
         let (incoming, incoming_receiver) = mpsc::channel(INCOMING);
         let counters = Arc::new(Counters::default());
-        let announced = Announced::default();
-        let poller = Poller {
-            link,
-            address: options.address(),
+        let is_durable = drain.is_durable();
+        let task = Task {
+            options: options.clone(),
+            drain,
+            wanted: wanted_receiver,
             incoming,
             connection: connection_sender,
-            line: line_sender,
-            announced: announced.clone(),
-            counters: Arc::clone(&counters),
-            closing: closing_receiver.clone(),
-        };
-        let publisher = Publisher {
-            client,
-            drain,
-            line,
-            wanted: wanted_receiver,
-            announced,
             counters: Arc::clone(&counters),
             closing: closing_receiver,
-            max_packet: options.max_packet,
+            state: State::default(),
         };
-        let session = Self {
-            connection,
-            wanted,
-            closing,
-            counters,
-            poller: tokio::spawn(poller.run()),
-            publisher: tokio::spawn(publisher.run()),
-        };
+        let task = tokio::spawn(task.run());
+        let session = Self { connection, wanted, closing, counters, is_durable, task };
         (session, incoming_receiver)
     }
 
@@ -104,18 +83,12 @@ impl Session {
     /// Closes the outbox, sends what is in it for at most so long, and disconnects.
     ///
     /// # Errors
-    /// Some publications have not been sent, or not been acknowledged. They are lost.
+    /// Some publications have not been sent, or not been acknowledged. If the outbox is on the disk they are there, else lost.
     pub async fn shutdown(mut self, patience: Duration) -> Result<(), Unsent> {
-        let deadline = Instant::now() + patience;
-        self.closing.send_replace(Some(deadline));
-        let waiting = (&mut self.publisher).await.unwrap_or_default();
-        // Both end by the deadline by themselves; without a connection there is nothing to wait for.
-        if self.connection.borrow().connected {
-            let _ = (&mut self.poller).await;
-        }
-        match waiting + self.counters.carried.load(Ordering::Relaxed) {
+        self.closing.send_replace(Some(Instant::now() + patience));
+        match (&mut self.task).await.unwrap_or_default() {
             0 => Ok(()),
-            publications => Err(Unsent { publications }),
+            publications => Err(Unsent { publications, kept: self.is_durable }),
         }
     }
 }
@@ -137,8 +110,7 @@ impl Subscriber {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.poller.abort();
-        self.publisher.abort();
+        self.task.abort();
     }
 }
 
@@ -196,13 +168,9 @@ impl SessionOptions {
         })
     }
 
-    /// As `host:port` is put together by rumqttc.
-    pub(super) fn host_in_brackets(&self) -> String {
-        if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() }
-    }
-
     fn address(&self) -> String {
-        format!("mqtt://{}:{}", self.host_in_brackets(), self.port)
+        let Self { host, port, .. } = self;
+        if host.contains(':') { format!("mqtt://[{host}]:{port}") } else { format!("mqtt://{host}:{port}") }
     }
 }
 
@@ -268,36 +236,13 @@ pub struct Counts {
 
 /// Publications that a shutdown left behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{publications} publications were not sent or not acknowledged before the deadline")]
+#[error("{publications} publications were not sent or not acknowledged before the deadline; {}",
+    if *kept { "they are kept on the disk" } else { "they are lost" })]
 pub struct Unsent {
     /// How many.
     pub publications: usize,
-}
-
-/// What the poller tells the publisher.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Line {
-    /// Connections so far.
-    number: u64,
-    /// Whether there is one now.
-    up: bool,
-    /// Whether the broker has kept the session.
-    resumed: bool,
-    /// Whether what earlier connections left has been sent, so that new publications may follow.
-    flowing: bool,
-    /// The largest packet that the broker takes, if it said so.
-    max_packet: Option<usize>,
-}
-
-/// The SUBSCRIBE requests that the publisher has queued and the poller has not yet seen written, in order. Packet
-/// identifiers are given out at that moment, and rumqttc does not say for which filters.
-#[derive(Clone, Debug, Default)]
-struct Announced(Arc<Mutex<VecDeque<Vec<Subscription>>>>);
-
-impl Announced {
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Vec<Subscription>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+    /// Whether they are on the disk, and go out after the next start.
+    pub kept: bool,
 }
 
 #[derive(Debug, Default)]
@@ -306,8 +251,6 @@ struct Counters {
     acknowledged: AtomicU64,
     received: AtomicU64,
     dropped: AtomicU64,
-    /// Publications that rumqttc has been given and that are not done; exact only while there is no connection.
-    carried: AtomicUsize,
 }
 
 impl Counters {

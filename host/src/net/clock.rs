@@ -4,7 +4,7 @@ use std::time::{Instant as Monotonic, SystemTime, UNIX_EPOCH};
 
 use tidegate_proto::time::Instant;
 
-/// Monotonic time since the gateway started, and wall-clock time for timestamps.
+/// Monotonic time, and wall-clock time for timestamps.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     origin: Monotonic,
@@ -18,12 +18,12 @@ impl Clock {
 
     /// The time to hand to `proto`.
     pub fn now(&self) -> Instant {
-        Instant::from_micros(u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX))
+        BEFORE_START + self.origin.elapsed()
     }
 
     /// When the operating system's clock reaches `instant`.
     pub fn monotonic(&self, instant: Instant) -> Monotonic {
-        self.origin + std::time::Duration::from_micros(instant.as_micros())
+        self.origin + instant.since(BEFORE_START)
     }
 
     /// Milliseconds since 1970 by the machine's clock.
@@ -32,3 +32,6 @@ impl Clock {
         i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
     }
 }
+
+/// The time at which the gateway starts: what happened before a restart has a time as well. That is 200 years.
+const BEFORE_START: Instant = Instant::from_micros(200 * 365 * 24 * 60 * 60 * 1_000_000);

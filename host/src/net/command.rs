@@ -39,6 +39,8 @@ pub enum Command {
     Wake,
     /// States of associations are durable: which, and their bounds.
     Kept(Vec<(u64, u64)>),
+    /// What has changed of clients up to this turn is durable.
+    ClientsKept(u64),
 }
 
 /// How others reach a shard. When the last handle is gone, the shard ends.

@@ -57,6 +57,19 @@ impl Directory {
         entries.shards.insert(registration.endpoint.clone(), shard).filter(|old| *old != shard)
     }
 
+    /// A shard has a client from before a restart. False if another one has it by now.
+    pub(crate) fn restore(&self, registration: &Registration, shard: u8) -> bool {
+        let mut entries = self.write();
+        if entries.shards.contains_key(&registration.endpoint) {
+            return false;
+        }
+        for address in entries.addresses(registration) {
+            entries.by_parameter.entry(address).or_insert_with(|| registration.endpoint.clone());
+        }
+        entries.shards.insert(registration.endpoint.clone(), shard);
+        true
+    }
+
     /// A client is gone from a shard. Nothing happens if it has moved to another one meanwhile.
     pub(crate) fn leave(&self, registration: &Registration, shard: u8) {
         let mut entries = self.write();

@@ -4,10 +4,15 @@
 //! the disk. A store that cannot keep up gives them back, and they are handed over again; of each association only the
 //! newest counts, so that what waits is bounded by the number of associations.
 
+mod client;
+
 use std::fmt;
 
 use rustc_hash::FxHashMap;
 use zeroize::Zeroizing;
+
+pub use client::ClientKeeper;
+pub(crate) use client::ClientKeeping;
 
 /// Where a shard's associations are written; `app` implements it, once per shard.
 pub trait Keeper: fmt::Debug + Send {

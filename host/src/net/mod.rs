@@ -21,6 +21,7 @@ mod throttle;
 pub use clock::Clock;
 pub use command::{Command, ShardHandle};
 pub use directory::Directory;
+pub use route::Homes;
 pub use secure::Secure;
 pub use shard::{Shard, Uplink};
 pub use socket::{BindError, bind_listeners};

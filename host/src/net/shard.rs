@@ -3,12 +3,13 @@
 //! 1. a datagram comes in; one that belongs to another shard is handed on ([`route`](super::route));
 //! 2. `proto` takes it in and says what happened;
 //! 3. [`Uplink`] turns what happened into publications and queues them, and may ask for requests;
-//! 4. only then is the datagram acknowledged, if it wants that;
+//! 4. only when they are safe, at the end of the turn, is the datagram acknowledged, if it wants that;
 //! 5. requests for clients, from here or from MQTT, go out when `proto` says so.
 //!
 //! With DTLS, [`Secure`] opens a datagram before the second step and seals what goes out after the fifth.
 
 mod handover;
+mod restart;
 
 use std::io;
 use std::net::UdpSocket as StdSocket;
@@ -28,17 +29,22 @@ use super::clock::Clock;
 use super::command::{Command, ShardHandle};
 use super::directory::Directory;
 use super::entropy::SystemEntropy;
-use super::keep::Snapshot;
+use super::keep::ClientKeeping;
 use super::route::Routes;
 use super::secure::{Happened, Secure};
 use super::throttle::Throttle;
 use handover::Parking;
+pub use restart::Kept;
 
 /// What becomes of events; the bridge implements it, once per shard.
 pub trait Uplink: Send {
     /// Take an event: queue what is to be published, and add to `requests` what is to be asked of clients.
     /// `Refused` means that there was no room and nothing was queued.
     fn handle(&mut self, event: &Event, requests: &mut Vec<Request>) -> Settlement;
+
+    /// Make what was queued safe, and let it go: before this nobody may be told that it was. Called once a turn, and before an
+    /// answer that does not wait for the end of the turn.
+    fn commit(&mut self);
 
     /// Try again to queue what could not be refused, and do what has waited for another translator. Called once a turn.
     /// True if nothing is left of it for now.
@@ -57,8 +63,8 @@ pub struct Shard<U> {
     pub sockets: Vec<StdSocket>,
     /// The DTLS side, if there are listeners for it.
     pub secure: Option<Secure>,
-    /// Associations of before the restart.
-    pub snapshots: Vec<Snapshot>,
+    /// What there was before the restart, and where it is kept for the next.
+    pub kept: Kept,
     /// Where events go.
     pub uplink: U,
     /// Who is where.
@@ -82,7 +88,10 @@ impl<U: Uplink + 'static> Shard<U> {
                 let _context = runtime.enter();
                 let sockets =
                     self.sockets.into_iter().map(UdpSocket::from_std).collect::<io::Result<Vec<_>>>()?;
-                let mut server = Server::new(self.config, Box::new(SystemEntropy::new()));
+                let mut kept = self.kept;
+                let keeper = kept.keeper.take();
+                let config = Config { keep: keeper.is_some(), ..self.config };
+                let mut server = Server::new(config, Box::new(SystemEntropy::new()));
                 if let Some(secure) = &self.secure {
                     server.set_secured(secure.secured());
                 }
@@ -91,17 +100,19 @@ impl<U: Uplink + 'static> Shard<U> {
                     server,
                     sockets,
                     secure: self.secure,
+                    keeping: keeper.map(ClientKeeping::new),
                     uplink: self.uplink,
                     directory: self.directory,
                     clock: self.clock,
                     others,
-                    routes: Routes::default(),
+                    routes: Routes::new(Arc::clone(&kept.homes)),
                     parking: Parking::default(),
                     requests: Vec::new(),
+                    notified: Vec::new(),
                     refusals: Throttle::default(),
                     deadline: None,
                 };
-                runtime.block_on(driver.run(self.snapshots, commands, stop));
+                runtime.block_on(driver.run(kept, commands, stop));
                 Ok(())
             });
             if let Err(error) = outcome {
@@ -116,6 +127,7 @@ struct Driver<U> {
     server: Server,
     sockets: Vec<UdpSocket>,
     secure: Option<Secure>,
+    keeping: Option<ClientKeeping>,
     uplink: U,
     directory: Arc<Directory>,
     clock: Clock,
@@ -124,6 +136,8 @@ struct Driver<U> {
     parking: Parking,
     /// Requests that came out of an event, kept to reuse its memory.
     requests: Vec<Request>,
+    /// Notifications whose publications are queued, and that are acknowledged at the end of the turn.
+    notified: Vec<Receipt>,
     /// Registrations that were refused.
     refusals: Throttle,
     /// When `proto` wants to be called again.
@@ -133,7 +147,7 @@ struct Driver<U> {
 impl<U: Uplink> Driver<U> {
     async fn run(
         mut self,
-        snapshots: Vec<Snapshot>,
+        kept: Kept,
         mut commands: mpsc::Receiver<Command>,
         mut stop: tokio::sync::watch::Receiver<bool>,
     ) {
@@ -143,11 +157,9 @@ impl<U: Uplink> Driver<U> {
                 tracing::debug!(shard = self.number, %error, "a socket is not writable");
             }
         }
-        if !snapshots.is_empty() {
-            tokio::select! {
-                _ = stop.changed() => return,
-                () = self.restore(snapshots, &mut commands) => {}
-            }
+        tokio::select! {
+            _ = stop.changed() => return,
+            () = self.restore(kept, &mut commands) => {}
         }
         let mut buffer = vec![0; DATAGRAM];
         let mut timer = pin!(tokio::time::sleep_until(tokio::time::Instant::now()));
@@ -180,7 +192,10 @@ impl<U: Uplink> Driver<U> {
                 self.perform_asked(now);
                 self.pump();
             }
+            self.acknowledge();
+            backlog |= !self.keep_clients(now);
         }
+        self.acknowledge();
         self.uplink.close();
         self.part(commands).await;
     }
@@ -224,7 +239,10 @@ impl<U: Uplink> Driver<U> {
         match &self.secure {
             Some(secure) if secure.hears(peer.listener) => secure.elsewhere(peer, datagram),
             _ if self.server.knows(peer) => None,
-            _ => self.routes.elsewhere(self.number, &self.directory, peer, datagram),
+            _ => {
+                let shards = u8::try_from(self.others.len()).unwrap_or(u8::MAX);
+                self.routes.elsewhere(self.number, shards, &self.directory, peer, datagram)
+            }
         }
     }
 
@@ -304,6 +322,7 @@ impl<U: Uplink> Driver<U> {
                     secure.kept(&bounds);
                 }
             }
+            Command::ClientsKept(turn) => self.server.kept(now, turn),
             // The turn itself is all that is wanted.
             Command::Wake => {}
         }
@@ -333,10 +352,31 @@ impl<U: Uplink> Driver<U> {
             self.enter(event);
         }
         let now = self.clock.now();
-        if let Some(receipt) = receipt(event) {
-            self.server.settle(now, receipt, settlement);
+        match (event, receipt(event)) {
+            // Most of all, and so they are made safe together.
+            (Event::Notified { .. }, Some(receipt)) if settlement == Settlement::Accepted => {
+                self.notified.push(receipt);
+            }
+            (_, Some(receipt)) => {
+                self.uplink.commit();
+                self.server.settle(now, receipt, settlement);
+            }
+            (_, None) => {}
         }
         self.perform_asked(now);
+    }
+
+    /// Make safe what the turn has queued, and acknowledge it.
+    fn acknowledge(&mut self) {
+        self.uplink.commit();
+        while !self.notified.is_empty() {
+            let now = self.clock.now();
+            for receipt in std::mem::take(&mut self.notified) {
+                self.server.settle(now, receipt, Settlement::Accepted);
+            }
+            self.pump();
+            self.uplink.commit();
+        }
     }
 
     fn perform_asked(&mut self, now: Instant) {
@@ -381,69 +421,6 @@ impl<U: Uplink> Driver<U> {
             (_, None) => return,
         };
         send(&self.sockets, peer, payload);
-    }
-
-    /// What DTLS wants done once a turn. False if something that is to be kept waits for room.
-    fn secure_turn(&mut self, now: Instant) -> bool {
-        let Some(secure) = &mut self.secure else { return true };
-        secure.handle_timeout(now);
-        // Commands and what was sent have left something, too.
-        self.hand_in(&[]);
-        self.secure.as_mut().is_none_or(Secure::keep)
-    }
-
-    /// Go on with the associations of before the restart. They send nothing until their next record numbers are durable,
-    /// so nothing is taken in before that.
-    async fn restore(&mut self, snapshots: Vec<Snapshot>, commands: &mut mpsc::Receiver<Command>) {
-        for snapshot in snapshots {
-            let now = self.clock.now();
-            let Some(secure) = &mut self.secure else { return };
-            secure.restore(now, &snapshot);
-            self.hand_in(&[]);
-        }
-        let restored = self.secure.as_mut().map_or(0, Secure::restored);
-        let mut later = Vec::new();
-        let give_up = self.clock.now() + STORE_PATIENCE;
-        while !self.secure_turn(self.clock.now()) || !self.secure.as_ref().is_none_or(Secure::is_kept) {
-            tokio::select! {
-                Some(command) = commands.recv() => match command {
-                    Command::Kept(bounds) => self.obey(Command::Kept(bounds)),
-                    Command::Datagram(..) if later.len() >= BATCH => {}
-                    command => later.push(command),
-                },
-                () = tokio::time::sleep(BACKLOG_RETRY) => {}
-            }
-            if self.clock.now() >= give_up {
-                // Clients without DTLS, and new associations, need not suffer from it.
-                tracing::error!(
-                    shard = self.number,
-                    "the store is too slow: restored DTLS associations must wait for it"
-                );
-                break;
-            }
-        }
-        later.into_iter().for_each(|command| self.obey(command));
-        tracing::info!(shard = self.number, restored, "DTLS associations restored");
-    }
-
-    /// Leave all associations to the store before the shard ends.
-    async fn part(mut self, mut commands: mpsc::Receiver<Command>) {
-        // Whoever waits to tell something must not wait for a shard that does not listen.
-        commands.close();
-        if let Some(secure) = &mut self.secure {
-            secure.keep_all();
-        }
-        let give_up = tokio::time::Instant::now() + STORE_PATIENCE;
-        while !self.secure_turn(self.clock.now()) {
-            if tokio::time::Instant::now() >= give_up {
-                tracing::error!(
-                    shard = self.number,
-                    "the store is too slow: the newest state of DTLS associations is lost"
-                );
-                return;
-            }
-            tokio::time::sleep(BACKLOG_RETRY).await;
-        }
     }
 }
 

@@ -47,8 +47,7 @@ impl Database {
             (Mark::None, None) => Arc::new(MasterKey::create(key_file)?),
             (Mark::None, Some(key)) => Arc::new(key),
             (Mark::Foreign, _) => {
-                let reason = "it has tables of another program".to_owned();
-                return Err(StoreError::Damaged { path: path.to_owned(), reason });
+                return Err(StoreError::Foreign { path: path.to_owned() });
             }
             (Mark::Later(found), _) => {
                 return Err(StoreError::Later { path: path.to_owned(), found, known: FORMAT });

@@ -72,11 +72,14 @@ pub enum StoreError {
         /// The database.
         database: PathBuf,
     },
+    /// A database with tables of another program.
+    #[error("{}: a database of another program; name another folder ([store] path), or move it away", path.display())]
+    Foreign {
+        /// The database.
+        path: PathBuf,
+    },
     /// The database is not one, or not as it was written.
-    #[error(
-        "{}: damaged, or not a database of this gateway: {reason}; move it away to begin with an empty one (what was kept in \
-         it is lost: devices shake hands again)", path.display()
-    )]
+    #[error("{}: damaged: {reason}", path.display())]
     Damaged {
         /// The database.
         path: PathBuf,

@@ -12,11 +12,12 @@
 //! with them nonces that were used. Whoever restores a machine removes `tidegate.redb`; devices then shake hands again.
 
 use std::fmt;
-use std::fs::DirBuilder;
+use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use database::{Database, Opening};
 use writer::{Queue, Work};
@@ -24,7 +25,7 @@ use writer::{Queue, Work};
 pub use database::Contents;
 pub use error::StoreError;
 pub use seal::Unreadable;
-pub use table::{ASSOCIATIONS, Batch, Change, Table};
+pub use table::{ASSOCIATIONS, Batch, CLIENTS, Change, Table, UNREADABLE_CLIENTS};
 pub use writer::{Abandoned, Counters, Limits, Writer};
 
 mod database;
@@ -39,6 +40,7 @@ pub struct Store {
     database: Arc<Database>,
     queue: Arc<Queue>,
     thread: Option<JoinHandle<()>>,
+    set_aside: Option<PathBuf>,
 }
 
 /// What was handed over could not be written before the store was closed.
@@ -51,11 +53,12 @@ pub struct Lost {
 
 impl Store {
     /// Opens the store in a folder, or makes one there: the folder for its owner alone (0700), and in it a database and a
-    /// key (0600).
+    /// key (0600). A damaged database is set aside, as `tidegate.redb.damaged-<milliseconds since 1970>`, and an empty one
+    /// begun: what was in it is not used, as it might be older than what it was damaged in.
     ///
     /// # Errors
-    /// A key that is missing, wrong or readable by others, a damaged database, another gateway that uses it. Nothing is removed
-    /// or begun anew: the error says what to do.
+    /// A key that is missing, wrong or readable by others, a database of another program or of a later version, another gateway
+    /// that uses it. Nothing is removed or begun anew then: the error says what to do.
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
         Self::open_with(directory, Limits::default())
     }
@@ -67,7 +70,21 @@ impl Store {
     pub fn open_with(directory: &Path, limits: Limits) -> Result<Self, StoreError> {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
         made.map_err(|error| StoreError::Folder { path: directory.to_owned(), error })?;
-        Self::start(directory, limits, database::file(&database_path(directory)))
+        let path = database_path(directory);
+        let damage = match Self::start(directory, limits, database::file(&path)) {
+            Err(StoreError::Damaged { reason, .. }) => reason,
+            opened => return opened,
+        };
+        let aside = set_aside(&path)?;
+        tracing::error!(
+            %damage,
+            "{} is damaged: it is set aside as {}, and an empty one begins; clients must register again",
+            path.display(),
+            aside.display()
+        );
+        let mut store = Self::start(directory, limits, database::file(&path))?;
+        store.set_aside = Some(aside);
+        Ok(store)
     }
 
     fn start(directory: &Path, limits: Limits, opening: Box<Opening>) -> Result<Self, StoreError> {
@@ -77,7 +94,12 @@ impl Store {
         let work = Work::new(Arc::clone(&queue), Arc::clone(&database));
         let thread = thread::Builder::new().name("store".to_owned()).spawn(move || work.run());
         let thread = thread.map_err(|error| StoreError::Failed { path, reason: error.to_string() })?;
-        Ok(Self { database, queue, thread: Some(thread) })
+        Ok(Self { database, queue, thread: Some(thread), set_aside: None })
+    }
+
+    /// Where the database is that was damaged when this was opened.
+    pub fn set_aside(&self) -> Option<&Path> {
+        self.set_aside.as_deref()
     }
 
     /// Hands changes to this store, from any thread.
@@ -132,6 +154,15 @@ impl fmt::Debug for Store {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Store").field("path", &self.database.path()).finish_non_exhaustive()
     }
+}
+
+/// Lets a damaged database be, under another name.
+fn set_aside(path: &Path) -> Result<PathBuf, StoreError> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let aside = path.with_file_name(format!("{DATABASE}.damaged-{}", now.as_millis()));
+    let renamed = fs::rename(path, &aside).and_then(|()| key::sync_folder(path));
+    renamed.map_err(|error| StoreError::Failed { path: path.to_owned(), reason: error.to_string() })?;
+    Ok(aside)
 }
 
 fn database_path(directory: &Path) -> PathBuf {

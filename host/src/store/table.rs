@@ -16,6 +16,12 @@ pub struct Table {
 /// The DTLS associations: by the association's eight bytes what `tidegate_dtls` wrote down of it.
 pub const ASSOCIATIONS: Table = Table::encrypted("associations");
 
+/// The clients: by endpoint name what `tidegate_proto::lwm2m::server` wrote down of it.
+pub const CLIENTS: Table = Table::encrypted("clients");
+
+/// The clients that could not be read when the gateway started, as they were in [`CLIENTS`].
+pub const UNREADABLE_CLIENTS: Table = Table::encrypted("unreadable-clients");
+
 impl Table {
     /// A table whose values are encrypted; its keys are not.
     ///

@@ -366,7 +366,12 @@ impl Endpoint {
         Some(observation)
     }
 
-    /// Go on with an observation of another endpoint. Its token tells the other shard; notifications by it are taken.
+    /// What is known of an observation.
+    pub fn observation(&self, id: ObservationId) -> Option<&Observation> {
+        self.observations.get(id)
+    }
+
+    /// Go on with an observation of another endpoint, or of before a restart. Its token tells the other shard; notifications by it are taken.
     pub fn take_over_observation(&mut self, id: ObservationId, token: Token, observation: Observation) {
         self.observations.adopt(id, token, observation);
     }

@@ -71,6 +71,10 @@ impl Observations {
         self.by_id.get(&id).and_then(|token| self.by_token.get_mut(token))
     }
 
+    pub(super) fn get(&self, id: ObservationId) -> Option<&Observation> {
+        self.by_id.get(&id).and_then(|token| self.by_token.get(token))
+    }
+
     pub(super) fn knows(&self, id: ObservationId) -> bool {
         self.by_id.contains_key(&id)
     }
@@ -119,6 +123,16 @@ impl Observation {
         }
         self.last = Some((number, now));
         true
+    }
+
+    /// An observation from before a restart. Any number is newer than what was seen then.
+    pub fn restored(owner: Option<Arc<str>>, request: Option<Box<[u8]>>) -> Self {
+        Self { id: ObservationId(0), owner, request, fetch: None, last: None }
+    }
+
+    /// What [`Self::restored`] wants: who has to send its notifications, and the datagram that asks for the rest of one.
+    pub fn parts(&self) -> (Option<&Arc<str>>, Option<&[u8]>) {
+        (self.owner.as_ref(), self.request.as_deref())
     }
 
     /// The request for the rest of a notification.

@@ -1,6 +1,9 @@
 //! Operations: what the server may ask of a client (core 1.2.1 sections 6.3 and 6.4), and the requests that carry them.
 //!
-//! The types mirror `wit/translator.wit`. The server calls `message`, which is pure.
+//! The types mirror `wit/translator.wit`. The server calls `message`, which is pure. How serde writes an operation belongs to
+//! the format of a snapshot (`server::snapshot`).
+
+use serde::{Deserialize, Serialize};
 
 use super::format::{self, Definitions, Scope};
 use super::model::{Defined, Models};
@@ -11,7 +14,7 @@ use crate::coap::message::{Code, Message};
 use crate::coap::option;
 
 /// How a write treats what it does not name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WriteMode {
     /// PUT.
     Replace,
@@ -20,7 +23,7 @@ pub enum WriteMode {
 }
 
 /// How an observation ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CancelMode {
     /// GET with Observe 1.
     Active,
@@ -29,7 +32,7 @@ pub enum CancelMode {
 }
 
 /// What is to be written.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Body {
     /// Values; encoded in a format that the client takes.
     Samples(Vec<Sample<'static>>),
@@ -43,7 +46,7 @@ pub enum Body {
 }
 
 /// An operation. `queries` are additional Uri-Query options.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs)] // the fields are the arguments of the standard's operation, named as in the contract
 pub enum Operation {
     Read { path: Path, queries: Vec<String>, accept: Option<u16> },

@@ -3,6 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 /// `/object/object-instance/resource/resource-instance`, or a prefix of it; no level at all is the root.
 ///
 /// Invariant: a level is present only when the one before it is. Paths sort in the order of their ids, a path
@@ -95,6 +98,20 @@ impl Path {
     /// Whether this is `prefix` or below it.
     pub fn starts_with(&self, prefix: &Self) -> bool {
         self.ids().starts_with(prefix.ids())
+    }
+}
+
+/// The ids.
+impl Serialize for Path {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.ids().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Path {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let ids = Vec::<u16>::deserialize(deserializer)?;
+        Self::from_ids(&ids).ok_or_else(|| D::Error::custom("a path has four levels at most"))
     }
 }
 

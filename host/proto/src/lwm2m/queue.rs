@@ -58,6 +58,16 @@ impl Queue {
         self.heard
     }
 
+    /// Whether a request timed out after the client's last datagram.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.is_silent
+    }
+
+    /// The requests that wait, in their order, with how they came to.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = &Waiting> {
+        self.waiting.iter()
+    }
+
     /// The client gave a sign of life.
     pub(crate) fn hear(&mut self, now: Instant) {
         self.heard = now;
@@ -92,7 +102,7 @@ impl Queue {
 
     /// The requests that wait, in their order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Request> {
-        self.waiting.iter().map(|waiting| &waiting.request)
+        self.waiting().map(|waiting| &waiting.request)
     }
 
     /// Take the request that may go now; afterwards call [`sent`](Self::sent) if it went. `is_busy`: the client answers

@@ -60,6 +60,20 @@ pub struct Registration {
     pub peer: Peer,
 }
 
+/// What [`Registration::restored`] wants; see there.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub(crate) endpoint: Arc<str>,
+    pub(crate) location: Box<str>,
+    pub(crate) version: Version,
+    pub(crate) lifetime: u32,
+    pub(crate) alternate_path: Box<str>,
+    pub(crate) parameters: Parameters,
+    pub(crate) links: Box<[u8]>,
+    pub(crate) content_formats: Option<Box<[u16]>>,
+    pub(crate) peer: Peer,
+}
+
 /// Why a Register or Update is not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Rejection {
@@ -140,6 +154,25 @@ impl Registration {
             updated.content_formats.clone_from(&self.content_formats);
         }
         Ok((updated, links_changed))
+    }
+
+    /// A registration of which this much was kept over a restart; the rest follows from it. None if its links are none.
+    pub(crate) fn restored(kept: Kept) -> Option<Self> {
+        let links = Links::parse(&kept.links, &kept.alternate_path).ok()?;
+        Some(Self {
+            endpoint: kept.endpoint,
+            location: kept.location,
+            version: kept.version,
+            lifetime: kept.lifetime,
+            binding: value(&kept.parameters, "b").flatten().unwrap_or_default().into(),
+            queue_mode: queue_mode(&kept.parameters),
+            alternate_path: kept.alternate_path,
+            objects: links.objects,
+            parameters: kept.parameters,
+            links: kept.links,
+            content_formats: kept.content_formats,
+            peer: kept.peer,
+        })
     }
 
     /// The version (`ver`) of an object, if the client states it at the object or at one of its instances.

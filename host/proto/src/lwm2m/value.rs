@@ -1,13 +1,15 @@
-//! Values and samples.
+//! Values and samples. How serde writes them belongs to the format of a snapshot (`server::snapshot`).
 
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use super::path::{Path, parse_id};
 
 /// The data types of LwM2M (core 1.2.1 appendix C): what a definition asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Kind {
     /// UTF-8 text.
     Text,
@@ -32,7 +34,7 @@ pub enum Kind {
 }
 
 /// A link to an object instance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ObjectLink {
     /// Object id.
     pub object: u16,
@@ -65,7 +67,7 @@ impl FromStr for ObjectLink {
 pub struct ObjectLinkError;
 
 /// One value, borrowing from the payload it was read from where it can.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Value<'a> {
     /// Text.
     Text(Cow<'a, str>),
@@ -108,7 +110,7 @@ impl Value<'_> {
 }
 
 /// One value at one path at one time.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sample<'a> {
     /// Where.
     pub path: Path,

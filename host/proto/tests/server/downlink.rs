@@ -23,7 +23,7 @@ fn a_read_is_answered() {
     let asked = world.received(device.peer).expect("a request");
     assert_eq!((asked.kind(), asked.code()), (Kind::Confirmable, Code::GET));
     assert_eq!(asked.uri_path().collect::<Vec<_>>(), [b"3", b"0"]);
-    assert_eq!(shard_of_token(&asked.token()), Some(9));
+    assert_eq!(shard_of_token(&asked.token(), 10), Some(9));
     let answer =
         piggybacked(&asked, Code::CONTENT).option(CONTENT_FORMAT, &[0x2d, 0x16]).payload(b"\xc3\x031.0");
     world.send(device.peer, &answer.build());

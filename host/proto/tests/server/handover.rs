@@ -40,7 +40,7 @@ fn a_client_goes_on_at_another_shard() {
     new.assert_uneventful();
     assert!(new.take_sent().is_empty());
     // Its location is that of the old shard, and good.
-    assert_eq!(shard_of_location(&device.location), Some(1));
+    assert_eq!(shard_of_location(&device.location, 3), Some(1));
     let datagram = device.update_datagram(QUEUE_MODE, "");
     assert_eq!(new.exchange(device.peer, &datagram).code(), Code::CHANGED);
     for context in ["open", "waiting"] {
@@ -52,7 +52,7 @@ fn a_client_goes_on_at_another_shard() {
     let stored = device.notification(Kind::NonConfirmable, before.as_bytes(), 2).build();
     new.send(device.peer, &stored);
     let again = new.received(device.peer).expect("the observation is asked for again");
-    assert_eq!((again.observe(), shard_of_token(&again.token())), (Some(0), Some(2)));
+    assert_eq!((again.observe(), shard_of_token(&again.token(), 3)), (Some(0), Some(2)));
     new.send(device.peer, &piggybacked(&again, Code::CONTENT).option(OBSERVE, &[3]).build());
     let stale = device.notification(Kind::Confirmable, before.as_bytes(), 4).build();
     assert_eq!(new.exchange(device.peer, &stale).kind(), Kind::Reset);

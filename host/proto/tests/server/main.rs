@@ -2,6 +2,7 @@
 
 mod addresses;
 mod association;
+mod disk;
 mod downlink;
 mod handover;
 mod hostile;
@@ -11,4 +12,5 @@ mod lossy;
 mod negotiating;
 mod observing;
 mod registering;
+mod restarting;
 mod sim;

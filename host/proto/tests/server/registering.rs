@@ -16,7 +16,7 @@ fn a_registration_lives_and_ends() {
     let answer = world.exchange(device.peer, &datagram);
     assert_eq!((answer.kind(), answer.code()), (Kind::Acknowledgement, Code::CREATED));
     device.locate(&answer);
-    assert_eq!(shard_of_location(&device.location), Some(5));
+    assert_eq!(shard_of_location(&device.location, 6), Some(5));
     let Event::Registered { registration, previous: None, .. } = world.event() else { panic!() };
     assert_eq!((&*registration.endpoint, registration.lifetime, registration.peer), ("a", 60, device.peer));
     assert_eq!(*registration.location, format!("/rd/{}", device.location));

@@ -169,7 +169,7 @@ impl World {
         self.timeout
     }
 
-    fn pump(&mut self) {
+    pub(crate) fn pump(&mut self) {
         loop {
             match self.server.poll_output() {
                 Output::Transmit(transmit) => {

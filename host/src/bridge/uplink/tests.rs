@@ -50,7 +50,7 @@ impl Scene {
             faults: Arc::new(Faults::new()),
             clock: Clock::start(),
         };
-        let (mut lanes, drain) = Outbox::open(1, room);
+        let (mut lanes, drain) = Outbox::in_memory(1, room);
         let bridge = UplinkBridge::new(0, shared.clone(), lanes.pop().unwrap(), Vec::new());
         Self { engine, slot, shared, bridge, drain }
     }
@@ -64,6 +64,7 @@ impl Scene {
     /// The endpoints that the guest has published, and the topics of everything else.
     fn published(&mut self) -> Vec<String> {
         let mut published = Vec::new();
+        self.bridge.commit();
         while let Some(publication) = self.drain.try_recv() {
             published.push(match publication.topic.as_str() {
                 "good" | "state" => String::from_utf8(publication.payload).unwrap(),

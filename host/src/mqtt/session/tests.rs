@@ -19,7 +19,7 @@ fn options(version: MqttVersion, port: u16) -> SessionOptions {
 }
 
 fn start(options: &SessionOptions, filters: &[&str]) -> (Session, mpsc::Receiver<Publication>, Lane) {
-    let (mut lanes, drain) = Outbox::open(1, 64);
+    let (mut lanes, drain) = Outbox::in_memory(1, 64);
     let wanted = |filter: &&str| Subscription { filter: (*filter).into(), qos: QoS::AtLeastOnce };
     let (session, incoming) = Session::start(options, drain, filters.iter().map(wanted).collect());
     (session, incoming, lanes.remove(0))
@@ -202,10 +202,10 @@ async fn nothing_unacknowledged_is_lost_when_the_broker_forgets_the_session() {
 #[tokio::test]
 async fn more_than_a_window_is_carried_over_in_order() {
     let (fake, port) = Fake::listen().await;
-    let (mut lanes, drain) = Outbox::open(1, 1000);
+    let (mut lanes, drain) = Outbox::in_memory(1, 1000);
     let (session, _incoming) = Session::start(&options(MqttVersion::V4, port), drain, Vec::new());
     lanes[0].offer((0..500).map(|n| numbered(n, QoS::AtLeastOnce)).collect()).unwrap();
-    // 200 fill the window and 64 rumqttc's queue; none is acknowledged.
+    // They fill the window; none is acknowledged.
     let mut first = fake.accept(0).await;
     publishes(&mut first, 0..200).await;
     drop(first);
@@ -229,7 +229,7 @@ async fn while_the_broker_is_away_the_outbox_fills_and_refuses() {
     lane.offer((0..64).map(|n| numbered(n, QoS::AtLeastOnce)).collect()).unwrap();
     assert_eq!(lane.offer(vec![numbered(64, QoS::AtLeastOnce)]).unwrap_err().reason, Refusal::Full);
     let unsent = guarded(session.shutdown(Duration::from_millis(50))).await.unwrap_err();
-    assert_eq!(unsent, Unsent { publications: 64 });
+    assert_eq!(unsent, Unsent { publications: 64, kept: false });
 }
 
 #[tokio::test]

@@ -95,6 +95,9 @@ impl<U: Uplink> Driver<U> {
         let Some(other) = self.others.get(usize::from(to)) else { return };
         let handover = self.server.hand_over(now, &endpoint);
         if let Some(handover) = &handover {
+            if let Some(keeping) = &mut self.keeping {
+                keeping.forget(&endpoint);
+            }
             // First, so that the other shard's own entry, or its end, is the last word.
             self.directory.enter(handover.registration(), to);
         }

@@ -17,9 +17,11 @@ use tidegate_proto::lwm2m::operation::Operation;
 use tidegate_proto::lwm2m::path::Path;
 use tokio::sync::watch;
 
-use super::super::keep::{Change, Keeper};
+use super::super::keep::{Change, Keeper, Snapshot};
 use super::super::secure::Restored;
 use super::*;
+
+mod keeping;
 
 #[test]
 fn a_client_registers_over_dtls_and_goes_with_its_credential() {
@@ -203,11 +205,21 @@ impl Scene {
             .map(|(number, commands)| self.run(number, snapshots(number), commands, handles.clone()))
     }
 
-    /// With a CoAP and a DTLS listener.
     fn run(
         &self,
         number: u8,
-        snapshots: Vec<Snapshot>,
+        associations: Vec<Snapshot>,
+        commands: mpsc::Receiver<Command>,
+        others: Vec<ShardHandle>,
+    ) -> Running {
+        self.run_with(number, Kept { associations, ..Kept::default() }, commands, others)
+    }
+
+    /// With a CoAP and a DTLS listener.
+    fn run_with(
+        &self,
+        number: u8,
+        kept: Kept,
         commands: mpsc::Receiver<Command>,
         others: Vec<ShardHandle>,
     ) -> Running {
@@ -218,7 +230,7 @@ impl Scene {
             socket.set_nonblocking(true).unwrap();
         }
         let config = endpoint::Config { shard: number, shards: self.shards, ..endpoint::Config::default() };
-        let keeper = Box::new(Kept { store: self.store.clone(), shard: handle.clone() });
+        let keeper = Box::new(Written { store: self.store.clone(), shard: handle.clone() });
         let (credentials, sessions) = (Arc::clone(&self.credentials), Arc::clone(&self.sessions));
         let secure =
             Secure::new(config, 1, credentials, sessions, Arc::clone(&self.restored), Some(keeper)).unwrap();
@@ -227,7 +239,7 @@ impl Scene {
             config: Config { shard: number, ..Config::default() },
             sockets: sockets.into(),
             secure: Some(secure),
-            snapshots,
+            kept,
             uplink: Told(told),
             directory: Arc::clone(&self.directory),
             clock: Clock::start(),
@@ -261,12 +273,12 @@ struct Store(Arc<Mutex<BTreeMap<u64, Vec<u8>>>>);
 
 /// The end of the store that one shard has.
 #[derive(Debug)]
-struct Kept {
+struct Written {
     store: Store,
     shard: ShardHandle,
 }
 
-impl Keeper for Kept {
+impl Keeper for Written {
     fn keep(&mut self, changes: Vec<Change>) -> Result<(), Vec<Change>> {
         let mut bounds = Vec::new();
         for Change { association, state } in changes {
@@ -308,6 +320,8 @@ impl Uplink for Told {
     }
 
     fn close(&mut self) {}
+
+    fn commit(&mut self) {}
 
     fn flush(&mut self, _: &mut Vec<Request>) -> bool {
         true

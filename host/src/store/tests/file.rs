@@ -149,17 +149,38 @@ fn a_second_gateway_on_the_folder_is_refused_until_the_first_is_gone() {
 }
 
 #[test]
-fn a_truncated_or_emptied_or_foreign_file_is_refused_and_left_as_it_is() {
+fn a_truncated_or_emptied_file_is_set_aside_as_it_is_and_an_empty_one_begins() {
     let folder = written();
     let path = folder.path().join(DATABASE);
     let bytes = fs::read(&path).unwrap();
     let halves = [1, 100, 512, bytes.len() / 2, bytes.len() - 4096].map(|length| bytes[..length].to_vec());
     for damaged in halves.into_iter().chain([vec![0; bytes.len()], b"[not a database]".to_vec()]) {
         fs::write(&path, &damaged).unwrap();
-        let error = refusal(folder.path());
-        assert!(matches!(&error, StoreError::Damaged { path: named, .. } if *named == path), "{error}");
-        assert_eq!(fs::read(&path).unwrap(), damaged);
+        let store = Store::open(folder.path()).unwrap();
+        let aside = store.set_aside().unwrap().to_owned();
+        let name = aside.file_name().unwrap().to_str().unwrap();
+        assert!(name.starts_with("tidegate.redb.damaged-"), "{name}");
+        assert_eq!(fs::read(&aside).unwrap(), damaged);
+        assert_eq!(entries(&store, ASSOCIATIONS), texts(&[]));
+        write(&store, put("two", "2")).unwrap();
+        drop(store);
+        let store = Store::open(folder.path()).unwrap();
+        assert_eq!(entries(&store, ASSOCIATIONS), texts(&[("two", "2")]));
+        assert_eq!(store.set_aside(), None);
+        drop(store);
+        fs::remove_file(aside).unwrap();
     }
+}
+
+/// It is the operator who has to put the key back: nothing is damaged.
+#[test]
+fn a_key_that_is_wrong_sets_nothing_aside() {
+    let folder = written();
+    fs::write(folder.path().join(KEY), [7; 32]).unwrap();
+    assert!(matches!(refusal(folder.path()), StoreError::OtherKey { .. }));
+    fs::remove_file(folder.path().join(KEY)).unwrap();
+    assert!(matches!(refusal(folder.path()), StoreError::KeyMissing { .. }));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing but the database");
 }
 
 #[test]
@@ -174,7 +195,7 @@ fn a_database_of_another_program_or_a_later_version_is_refused() {
         transaction.commit().unwrap();
     };
     write_row("theirs", b"key", b"value");
-    assert!(matches!(refusal(folder.path()), StoreError::Damaged { .. }));
+    assert!(matches!(refusal(folder.path()), StoreError::Foreign { .. }));
     assert!(!folder.path().join(KEY).exists());
     write_row("tidegate:mark", b"format", &[2]);
     let error = refusal(folder.path());
@@ -193,12 +214,14 @@ fn no_flipped_byte_brings_other_values() {
         let mut damaged = bytes.clone();
         damaged[at] ^= 0x55;
         fs::write(&path, &damaged).unwrap();
-        match Store::open(folder.path()) {
-            Err(StoreError::Damaged { .. } | StoreError::Failed { .. }) => refused += 1,
-            Err(error) => panic!("byte {at}: {error}"),
-            Ok(store) => {
-                assert_eq!(entries(&store, ASSOCIATIONS), texts(&[("one", "a secret value")]), "byte {at}")
-            }
+        let store = Store::open(folder.path()).unwrap_or_else(|error| panic!("byte {at}: {error}"));
+        let found = entries(&store, ASSOCIATIONS);
+        if let Some(aside) = store.set_aside() {
+            refused += 1;
+            assert_eq!(found, texts(&[]), "byte {at}");
+            fs::remove_file(aside).unwrap();
+        } else {
+            assert_eq!(found, texts(&[("one", "a secret value")]), "byte {at}");
         }
     }
     assert!(refused > 0);

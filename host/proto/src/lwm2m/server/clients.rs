@@ -30,6 +30,10 @@ pub(super) struct Client {
     pub(super) exchanges: Vec<RequestId>,
     /// What it was asked to observe, and has not declined.
     pub(super) observations: Vec<ObservationId>,
+    /// Its registration lasts until then at least: it is from before a restart.
+    pub(super) grace: Option<Instant>,
+    /// Something of it is in [`Server::changed`](super::Server).
+    pub(super) is_changed: bool,
     location: Location,
     due: Option<Instant>,
 }
@@ -101,6 +105,8 @@ impl Clients {
                     queue: Queue::new(now),
                     exchanges: Vec::new(),
                     observations: Vec::new(),
+                    grace: None,
+                    is_changed: false,
                     location,
                     due: None,
                 });

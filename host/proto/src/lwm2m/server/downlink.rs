@@ -26,7 +26,7 @@ pub(super) struct Exchange {
     is_acknowledged: bool,
     /// The lifetime that the client has once it has agreed, since this writes it (core 1.2.1 table E.2, `/1/x/1`).
     lifetime: Option<u32>,
-    /// To ask once more: in another format, or on another association. None if neither may be.
+    /// To ask once more: in another format, on another association, or after a restart. None while that is done.
     attempt: Option<Box<Attempt>>,
     /// There is another format.
     may_fall_back: bool,
@@ -53,6 +53,13 @@ struct Attempt {
     formats: Vec<Option<u16>>,
     /// The first of those that has not been tried.
     next: usize,
+}
+
+impl Exchange {
+    /// What is asked, and whether it is a repeat (see [`Waiting::is_repeat`]).
+    pub(super) fn request(&self) -> Option<(&Request, bool)> {
+        self.attempt.as_deref().map(|attempt| (&attempt.request, attempt.is_repeat))
+    }
 }
 
 impl Request {
@@ -106,6 +113,7 @@ impl Server {
         let (asked, deadline) = (request.asked(), request.deadline);
         self.queued_bytes += request.operation.size();
         client.queue.push(Waiting { request, is_again: false, is_repeat: false, is_told: !is_awake });
+        self.mark(key);
         if let Some(deadline) = deadline {
             self.clients.look_after(key, deadline);
         }
@@ -151,6 +159,7 @@ impl Server {
             {
                 let waiting = Waiting { request, is_again: true, is_repeat: false, is_told: false };
                 client.queue.push(waiting);
+                self.mark(key);
             }
         }
     }
@@ -172,6 +181,7 @@ impl Server {
         while let Some(client) = self.clients.get_mut(key).filter(|client| client.queue.len() > 0) {
             let is_busy = self.endpoint.is_fetching(client.registration.peer);
             let Some(waiting) = client.queue.next(now, window, is_busy) else { return };
+            self.mark(key);
             self.queued_bytes -= waiting.request.operation.size();
             let (asked, is_told) = (waiting.request.asked(), waiting.is_told);
             if queue::is_expired(&waiting.request, now) {
@@ -269,7 +279,6 @@ impl Server {
         let (is_again, lifetime) = (attempt.is_again, request.operation.lifetime());
         let may_fall_back = may_fall_back && attempt.next < attempt.formats.len();
         let may_repeat = self.may_repeat(key, &attempt);
-        let attempt = (may_fall_back || may_repeat).then(|| Box::new(attempt));
         self.queued_bytes += bytes;
         let exchange = Exchange {
             client: key,
@@ -279,7 +288,7 @@ impl Server {
             is_again,
             is_acknowledged: false,
             lifetime,
-            attempt,
+            attempt: Some(Box::new(attempt)),
             may_fall_back,
             may_repeat,
         };
@@ -440,6 +449,7 @@ impl Server {
     fn close(&mut self, id: RequestId) -> Option<Exchange> {
         let exchange = self.exchanges.remove(&id)?;
         self.queued_bytes -= exchange.bytes;
+        self.mark(exchange.client);
         let client = self.clients.get_mut(exchange.client)?;
         client.exchanges.retain(|open| *open != id);
         client.queue.release(id);

@@ -43,6 +43,8 @@ impl Server {
             return None;
         }
         self.strand(now, key);
+        // It is the other shard's to keep from here on.
+        self.changed.retain(|changed| **changed != *endpoint);
         let observations = std::mem::take(&mut self.clients.get_mut(key)?.observations);
         let observed = observations.into_iter().filter_map(|id| self.part_with(id)).collect();
         let mut client = self.clients.remove(key)?;
@@ -77,6 +79,7 @@ impl Server {
             observed.into_iter().for_each(|(observation, token)| self.go_on(key, observation, token));
         }
         self.arm(key);
+        self.mark(key);
         self.absorb(now);
     }
 
@@ -85,7 +88,12 @@ impl Server {
         Some((self.observations.remove(&id)?, token))
     }
 
-    fn go_on(&mut self, key: usize, observation: Observation, token: Option<endpoint::Observation>) {
+    pub(super) fn go_on(
+        &mut self,
+        key: usize,
+        observation: Observation,
+        token: Option<endpoint::Observation>,
+    ) {
         let id = ObservationId(self.new_name());
         if let Some(token) = token {
             self.endpoint.take_over_observation(id, observation.token, token);
@@ -98,6 +106,6 @@ impl Server {
 }
 
 /// The bytes of the bodies that wait.
-fn size(waiting: &VecDeque<Waiting>) -> usize {
+pub(super) fn size(waiting: &VecDeque<Waiting>) -> usize {
     waiting.iter().map(|waiting| waiting.request.operation.size()).sum()
 }

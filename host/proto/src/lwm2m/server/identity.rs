@@ -158,6 +158,7 @@ impl Server {
             && !client.queue.is_held()
             && let Some(waiting) = client.queue.take_asked()
         {
+            self.mark(key);
             self.queued_bytes -= waiting.request.operation.size();
             self.fail(key, waiting.request.asked(), Failure::Unreachable);
         }
@@ -180,7 +181,8 @@ impl Server {
         let (old, new) = (client.registration.peer, registration.peer);
         if old == new {
             self.counters.moved += u64::from(!old.is_where(&new));
-            return self.clients.replace(key, registration);
+            self.clients.replace(key, registration);
+            return self.mark(key);
         }
         self.counters.moved += 1;
         let is_other_association = old.association != new.association;
@@ -188,6 +190,7 @@ impl Server {
             self.strand(now, key);
         }
         self.clients.replace(key, registration);
+        self.mark(key);
         // What was sent to the old address holds nothing back at the new one: `NSTART` counts for each address
         // (RFC 7252 section 4.7).
         if let Some(client) = self.clients.get_mut(key) {
@@ -227,5 +230,6 @@ impl Server {
             self.queued_bytes += request.operation.size();
             client.queue.put_back(Waiting { request, is_again: false, is_repeat: true, is_told: true });
         }
+        self.mark(key);
     }
 }

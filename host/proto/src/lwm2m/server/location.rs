@@ -19,6 +19,16 @@ impl Location {
         Self(bytes)
     }
 
+    /// The shard, of so many, that has it.
+    pub(super) fn shard(self, shards: u8) -> u8 {
+        home(self.0[0], shards)
+    }
+
+    /// The location of a registration's path.
+    pub(super) fn of_path(path: &str) -> Option<Self> {
+        Self::parse(path.strip_prefix("/rd/")?.as_bytes())
+    }
+
     /// Reads what [`Display`](fmt::Display) writes; none for anything else.
     pub(super) fn parse(id: &[u8]) -> Option<Self> {
         URL_SAFE_NO_PAD.decode(id).ok()?.try_into().ok().map(Self)
@@ -31,17 +41,23 @@ impl fmt::Display for Location {
     }
 }
 
-/// The shard that gave out a location, from what stands behind `/rd/`; none if it is not a location of ours.
-pub fn shard_of_location(id: &str) -> Option<u8> {
-    Location::parse(id.as_bytes()).map(|location| location.0[0])
+/// The shard, of so many, that has a location, from what stands behind `/rd/`; none if it is not a location of ours.
+pub fn shard_of_location(id: &str, shards: u8) -> Option<u8> {
+    Location::parse(id.as_bytes()).map(|location| location.shard(shards))
 }
 
-/// The shard that chose a token; none if it is not a token of ours.
-pub fn shard_of_token(token: &Token) -> Option<u8> {
+/// The shard, of so many, that has the observation or request of a token; none if it is not a token of ours.
+pub fn shard_of_token(token: &Token, shards: u8) -> Option<u8> {
     match token.as_bytes() {
-        [shard, rest @ ..] if rest.len() == 7 => Some(*shard),
+        [shard, rest @ ..] if rest.len() == 7 => Some(home(*shard, shards)),
         _ => None,
     }
+}
+
+/// Where what a shard has given out belongs now: there may be fewer since a restart. The only place that says so; DTLS has
+/// the same rule for its associations (`tidegate_dtls::endpoint::shard_of_association`).
+fn home(shard: u8, shards: u8) -> u8 {
+    shard % shards.max(1)
 }
 
 /// Bytes; 12 characters. There are builds of Wakaama 1.0 (that of node-red-contrib-lwm2m with a recent gcc) that cannot
@@ -69,7 +85,8 @@ mod tests {
         let location = Location::new(7, &mut entropy);
         let text = location.to_string();
         assert_eq!(Location::parse(text.as_bytes()), Some(location));
-        assert_eq!(shard_of_location(&text), Some(7));
+        assert_eq!(shard_of_location(&text, 8), Some(7));
+        assert_eq!(shard_of_location(&text, 4), Some(3), "there are fewer now");
         assert_ne!(location, Location::new(7, &mut entropy));
         assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)), "{text}");
     }
@@ -83,15 +100,15 @@ mod tests {
     fn what_is_no_location_has_no_shard() {
         let text = Location([7; LENGTH]).to_string();
         for wrong in ["", "0", "x1Yz", &text[1..], &format!("{text}A"), &format!("{}=", &text[1..])] {
-            assert_eq!(shard_of_location(wrong), None, "{wrong}");
+            assert_eq!(shard_of_location(wrong, 8), None, "{wrong}");
         }
     }
 
     #[test]
     fn a_token_tells_its_shard() {
         let token = |bytes: &[u8]| Token::from_slice(bytes).unwrap();
-        assert_eq!(shard_of_token(&token(&[9, 0, 0, 0, 0, 0, 0, 1])), Some(9));
-        assert_eq!(shard_of_token(&token(&[9, 0, 0, 0])), None);
-        assert_eq!(shard_of_token(&token(&[])), None);
+        assert_eq!(shard_of_token(&token(&[9, 0, 0, 0, 0, 0, 0, 1]), 10), Some(9));
+        assert_eq!(shard_of_token(&token(&[9, 0, 0, 0]), 10), None);
+        assert_eq!(shard_of_token(&token(&[]), 10), None);
     }
 }

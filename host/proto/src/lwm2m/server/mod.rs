@@ -24,6 +24,7 @@ mod identity;
 mod location;
 mod notify;
 mod settle;
+mod snapshot;
 mod uplink;
 
 use std::collections::{HashMap, VecDeque};
@@ -45,7 +46,8 @@ pub use handover::Handover;
 use identity::Secured;
 pub use location::{shard_of_location, shard_of_token};
 use notify::Observation;
-use settle::Unsettled;
+use settle::{Unanswered, Unsettled};
+pub use snapshot::{Change, Changes, Unrestored, Whereabouts};
 
 /// Limits and times.
 #[derive(Clone, Debug)]
@@ -68,6 +70,9 @@ pub struct Config {
     pub max_queued_bytes_in_all: usize,
     /// Registrations; another one is answered 5.03.
     pub max_registrations: usize,
+    /// What has to survive a restart is told by [`Server::take_changes`], and Registers and De-registers are answered only once
+    /// it has been [`Server::kept`].
+    pub keep: bool,
     /// The types of resources, for writing values; [`Server::set_models`] brings later ones.
     pub models: Arc<Models>,
     /// The CoAP endpoint's; its `shard` is set to this one.
@@ -76,7 +81,8 @@ pub struct Config {
 
 impl Default for Config {
     /// Shard 0; lifetimes of 1 s to 24 h; awake for 93 s, that is `MAX_TRANSMIT_WAIT` (RFC 7252 section 4.8.2); 256
-    /// requests waiting, 100 for a sleeper, with 16 MiB in their bodies, 256 MiB in all; a million registrations; the built-in models.
+    /// requests waiting, 100 for a sleeper, with 16 MiB in their bodies, 256 MiB in all; a million registrations; nothing is kept; the
+    /// built-in models.
     fn default() -> Self {
         Self {
             shard: 0,
@@ -88,6 +94,7 @@ impl Default for Config {
             max_queued_bytes: 16 << 20,
             max_queued_bytes_in_all: 256 << 20,
             max_registrations: 1_000_000,
+            keep: false,
             models: Arc::new(Models::built_in()),
             coap: endpoint::Config::default(),
         }
@@ -147,6 +154,12 @@ pub struct Server {
     exchanges: FxHashMap<RequestId, Exchange>,
     observations: FxHashMap<ObservationId, Observation>,
     unsettled: FxHashMap<Receipt, Unsettled>,
+    /// Answers that wait until what they say is kept, with the turns in which it is told; in that order.
+    unanswered: VecDeque<(u64, Unanswered)>,
+    /// Of whom something has changed that is kept. See [`clients::Client::is_changed`].
+    changed: Vec<Arc<str>>,
+    /// How often changes were taken.
+    turn: u64,
     /// The bytes of the bodies that wait for clients, or are on their way.
     queued_bytes: usize,
     /// The last name given to a request, an observation or a receipt.
@@ -171,6 +184,9 @@ impl Server {
             exchanges: FxHashMap::default(),
             observations: FxHashMap::default(),
             unsettled: FxHashMap::default(),
+            unanswered: VecDeque::new(),
+            changed: Vec::new(),
+            turn: 0,
             queued_bytes: 0,
             last_name: 0,
             outputs: VecDeque::new(),

@@ -89,6 +89,8 @@ impl Server {
     pub(super) fn supersede(&mut self, key: usize, id: ObservationId) {
         let Some(observation) = self.observations.get_mut(&id) else { return };
         observation.stands = true;
+        self.mark(key);
+        let Some(observation) = self.observations.get(&id) else { return };
         let operation = observation.operation.clone();
         for older in self.observations_of(key, &operation).filter(|older| *older < id).collect::<Vec<_>>() {
             self.forget_observation(older);
@@ -122,6 +124,9 @@ impl Server {
         let Some(observation) = self.observations.remove(&id) else { return };
         if let Some(client) = self.clients.get_mut(observation.client) {
             client.observations.retain(|known| *known != id);
+        }
+        if observation.stands {
+            self.mark(observation.client);
         }
     }
 

@@ -21,6 +21,15 @@ pub(super) struct Unsettled {
     pub(super) effect: Effect,
 }
 
+/// An answer that says what must survive a restart: it goes when that is kept.
+#[derive(Debug)]
+pub(super) struct Unanswered {
+    receipt: endpoint::Receipt,
+    answer: Message,
+    /// The registration that it tells of, which nothing is asked before.
+    registered: Option<Location>,
+}
+
 /// What an event's message asks for.
 #[derive(Debug)]
 pub(super) enum Effect {
@@ -53,19 +62,14 @@ impl Server {
         match effect {
             Effect::Register { location, registration, held } => {
                 let observed = self.accept_register(now, location, registration);
-                let answer = Message::response(Code::CREATED)
-                    .with_option(option::LOCATION_PATH, b"rd".to_vec())
-                    .with_option(option::LOCATION_PATH, location.to_string().into_bytes());
-                self.endpoint.respond(now, receipt, answer);
                 held.into_iter().for_each(|request| self.submit(now, request));
                 if let Some(key) = self.clients.at_location(location) {
                     self.observe_again(now, key, observed);
-                    self.drive(now, key);
-                    // Credentials may have come for it just now.
-                    if self.is_insecure(key) {
-                        self.end(key, End::Removed);
-                    }
                 }
+                let answer = Message::response(Code::CREATED)
+                    .with_option(option::LOCATION_PATH, b"rd".to_vec())
+                    .with_option(option::LOCATION_PATH, location.to_string().into_bytes());
+                self.answer_when_kept(now, Unanswered { receipt, answer, registered: Some(location) });
             }
             Effect::Update { location, registration } => {
                 let answer = match self.clients.at_location(location) {
@@ -80,10 +84,11 @@ impl Server {
                 self.drive_location(now, location);
             }
             Effect::Deregister { location } => {
-                self.endpoint.respond(now, receipt, Message::response(Code::DELETED));
                 if let Some(key) = self.clients.at_location(location) {
                     self.discard(key);
                 }
+                let answer = Message::response(Code::DELETED);
+                self.answer_when_kept(now, Unanswered { receipt, answer, registered: None });
             }
             Effect::Send { client } => {
                 self.endpoint.respond(now, receipt, Message::response(Code::CHANGED));
@@ -96,6 +101,26 @@ impl Server {
                 }
                 self.drive(now, client);
             }
+        }
+    }
+
+    fn answer_when_kept(&mut self, now: Instant, unanswered: Unanswered) {
+        if self.config.keep {
+            self.unanswered.push_back((self.turn, unanswered));
+        } else {
+            self.answer(now, unanswered);
+        }
+    }
+
+    pub(super) fn answer(&mut self, now: Instant, unanswered: Unanswered) {
+        let Unanswered { receipt, answer, registered } = unanswered;
+        self.endpoint.respond(now, receipt, answer);
+        let Some(key) = registered.and_then(|location| self.clients.at_location(location)) else { return };
+        self.release(key);
+        self.drive(now, key);
+        // Credentials may have come for it just now.
+        if self.is_insecure(key) {
+            self.end(key, End::Removed);
         }
     }
 
@@ -146,7 +171,12 @@ impl Server {
         }
         let key = self.clients.enter(now, location, registration);
         self.hear(now, key);
-        self.release(key);
+        self.mark(key);
+        if let Some(client) = self.clients.get_mut(key) {
+            // Until it is answered.
+            client.queue.hold(true);
+        }
+        self.arm(key);
         observed
     }
 
@@ -161,6 +191,7 @@ impl Server {
     fn accept_update(&mut self, now: Instant, key: usize, registration: Arc<Registration>) {
         self.relocate(now, key, registration);
         self.hear(now, key);
+        self.mark(key);
         self.release(key);
     }
 
@@ -169,6 +200,7 @@ impl Server {
         let Some(client) = self.clients.get(key) else { return };
         let registration = Registration { lifetime, ..Registration::clone(&client.registration) };
         self.clients.replace(key, Arc::new(registration));
+        self.mark(key);
         self.arm(key);
     }
 
@@ -197,6 +229,7 @@ impl Server {
         while let Some(waiting) = self.clients.get_mut(key).and_then(|it| it.queue.take_expired(now)) {
             let request = waiting.request;
             self.queued_bytes -= request.operation.size();
+            self.mark(key);
             self.fail(key, request.asked(), Failure::Expired);
         }
         let Some(client) = self.clients.get(key) else { return };
@@ -222,14 +255,19 @@ impl Server {
     /// for EMQX, not only an Update.
     fn expiry(&self, key: usize) -> Option<Instant> {
         let client = self.clients.get(key)?;
-        let lifetime = match client.registration.lifetime {
+        let expiry = client.queue.heard() + self.lifetime(&client.registration);
+        Some(client.grace.map_or(expiry, |grace| expiry.max(grace)))
+    }
+
+    /// How long a registration lasts after its client was heard.
+    pub(super) fn lifetime(&self, registration: &Registration) -> Duration {
+        match registration.lifetime {
             0 => self.config.lifetime_max,
             seconds => {
                 let seconds = Duration::from_secs(seconds.into());
                 seconds.max(self.config.lifetime_min).min(self.config.lifetime_max)
             }
-        };
-        Some(client.queue.heard() + lifetime)
+        }
     }
 
     /// A registration ends, not by its client.
@@ -249,11 +287,13 @@ impl Server {
                 self.fail(key, waiting.request.asked(), Failure::Ended);
             }
         }
+        self.mark(key);
         Some(self.clients.remove(key)?.registration)
     }
 
     /// Gives up what the client was asked and has not answered, and what it observes: it starts anew, or is gone.
     fn give_up(&mut self, key: usize) {
+        self.mark(key);
         let Some(client) = self.clients.get_mut(key) else { return };
         client.queue.release_all();
         let exchanges = std::mem::take(&mut client.exchanges);

@@ -30,9 +30,7 @@ const ROWS: &[Row] = &[
             "",
             &["wakaama::its_updates_at_half_its_lifetime_keep_it_for_ever"],
         ),
-        State::Remarked(
-            "4.04 only for what is not registered; that registrations survive a restart is of issue 6",
-        ),
+        State::Remarked("4.04 only for what is not registered; registrations survive a restart"),
     ),
     shown(
         "Wakaama 4",
