@@ -1,4 +1,4 @@
-//! The log of one lane on the disk: a folder of segments, each a file of records ([`entry`](super::entry)) that is named
+//! The log of one lane on the disk: a folder of segments, each a file of records ([`entry`]) that is named
 //! after the number of its first publication.
 //!
 //! 1. [`Appender`] writes at the end. What [`flush`](Appender::flush) has written survives a crash of the gateway;
