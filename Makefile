@@ -1,5 +1,5 @@
 # What the README's commands do. Every target installs what it needs (scripts/setup) and can be run alone.
-.PHONY: run build test test-workspace test-plugins interop bench bench-dtls bench-store bench-translators fmt clippy doc fuzz fuzz-quick
+.PHONY: run build test test-workspace test-plugins interop bench bench-dtls bench-outbox bench-store bench-translators fmt clippy doc fuzz fuzz-quick
 
 FUZZ_SECONDS ?= 600
 CARGO ?= cargo
@@ -42,6 +42,10 @@ bench: ## How long payloads take to be read and written, and how many allocation
 bench-dtls: ## Associations beside Californium's: handshakes, records, memory
 	scripts/setup interop
 	$(CARGO) bench --profile dev -p tidegate-dtls --bench beside
+
+bench-outbox: ## What it costs that publications are on the disk before a device is answered
+	scripts/setup run
+	$(CARGO) test -p tidegate --lib -- --ignored --nocapture --exact mqtt::outbox::tests::bench
 
 bench-store: ## What a restart with 100,000 clients costs, and how long a registration takes until it is durable
 	scripts/setup run

@@ -44,6 +44,8 @@ pub struct Setup {
     pub version: u8,
     /// `[coap] shards`; 0: as many as there are cores.
     pub shards: u8,
+    /// Further keys of `[mqtt]`, which go before those made here.
+    pub mqtt: Json,
     /// How many listeners `[coap]` has.
     pub listeners: u8,
     /// Further keys of `[coap]`.
@@ -81,6 +83,7 @@ impl Setup {
             broker,
             version: 5,
             shards: 0,
+            mqtt: json!({}),
             listeners: 1,
             coap: json!({}),
             settings: json!({ "compatibility": compatibility }),
@@ -110,6 +113,14 @@ impl Setup {
         if !self.credentials.is_null() {
             dtls_table["listen"] = json!([format!("127.0.0.1:{dtls}")]);
         }
+        let mut mqtt_table = json!({
+            "broker": broker,
+            "version": self.version,
+            "embedded": { "listen": [format!("127.0.0.1:{mqtt}")] },
+        });
+        for (key, value) in self.mqtt.as_object().into_iter().flatten() {
+            mqtt_table[key] = value.clone();
+        }
         let translators = match &self.translators {
             Json::Null => json!([{ "name": "emqx", "settings": self.settings }]),
             translators => translators.clone(),
@@ -123,11 +134,7 @@ impl Setup {
         let mut configuration = json!({
             "coap": coap_table,
             "dtls": dtls_table,
-            "mqtt": {
-                "broker": broker,
-                "version": self.version,
-                "embedded": { "listen": [format!("127.0.0.1:{mqtt}")] },
-            },
+            "mqtt": mqtt_table,
             "http": { "listen": if http == 0 { json!([]) } else { json!([format!("127.0.0.1:{http}")]) } },
             "registration": self.registration,
             "store": self.store,

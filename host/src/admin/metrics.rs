@@ -22,6 +22,12 @@ pub(super) fn render(slots: &[Arc<Slot>], serving: usize, clients: usize, outbox
 
 fn waiting(page: &mut Page, outbox: &OutboxCounts) {
     let families = [
+        (
+            "outbox_lost_total",
+            "counter",
+            "Publications that found no room, and nobody says again.",
+            outbox.lost,
+        ),
         ("outbox_publications", "gauge", "Publications that wait for the broker.", outbox.waiting),
         ("outbox_bytes", "gauge", "Their bytes.", outbox.bytes),
         ("outbox_degraded_lanes", "gauge", "Lanes that the disk takes nothing of just now.", outbox.degraded),

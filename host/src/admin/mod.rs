@@ -86,6 +86,7 @@ async fn status(State(view): State<View>) -> impl IntoResponse {
             "recovered": outbox.recovered,
             "dropped": outbox.dropped,
             "unreadable": outbox.unreadable,
+            "lost": outbox.lost,
             "degraded": outbox.degraded > 0,
         },
     });

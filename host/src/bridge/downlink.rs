@@ -149,6 +149,7 @@ impl Downlink {
             return;
         }
         if self.backlog.len() >= BACKLOG {
+            self.lane.give_up(publications.len());
             tracing::warn!("a reply is lost: no room for MQTT messages");
             return;
         }

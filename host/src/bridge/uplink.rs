@@ -40,8 +40,6 @@ pub struct UplinkBridge {
     backlog: VecDeque<Vec<Publication>>,
     /// Events that wait for a better generation.
     hold: Hold,
-    /// Publications that found no room at all.
-    dropped: u64,
     /// Events for translators that are gone.
     orphans: u64,
 }
@@ -58,7 +56,6 @@ impl UplinkBridge {
             shards,
             backlog: VecDeque::new(),
             hold: Hold::default(),
-            dropped: 0,
             orphans: 0,
         }
     }
@@ -317,10 +314,10 @@ impl UplinkBridge {
     }
 
     fn give_up(&mut self, publications: usize, reason: Refusal) -> Settlement {
-        let before = self.dropped;
-        self.dropped += publications as u64;
-        if self.dropped.checked_ilog2() != before.checked_ilog2() {
-            tracing::warn!(shard = self.shard, dropped = self.dropped, %reason, "MQTT messages are lost");
+        let before = self.lane.give_up(publications);
+        let dropped = before + publications as u64;
+        if dropped.checked_ilog2() != before.checked_ilog2() {
+            tracing::warn!(shard = self.shard, dropped, %reason, "MQTT messages are lost");
         }
         Settlement::Accepted
     }

@@ -1,4 +1,4 @@
-//! The address of a broker, `mqtt://user@host:port`.
+//! The address of a broker, `mqtt://user@host:port` or `mqtts://user@host:port`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,6 +6,8 @@ use std::str::FromStr;
 /// Where a broker is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BrokerAddress {
+    /// Whether it is spoken to over TLS (`mqtts`).
+    pub tls: bool,
     /// User name, if the address had one.
     pub username: Option<String>,
     /// Name or address; an IPv6 address without brackets.
@@ -18,12 +20,12 @@ pub struct BrokerAddress {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BrokerAddressError {
     /// A scheme that a later version will know.
-    #[error(
-        "{0}:// is not available in this version yet; use mqtt://, over a trusted network or a local TLS tunnel"
-    )]
+    #[error("{0}:// is not available in this version yet; use mqtt:// or mqtts://")]
     NotYet(String),
     /// No scheme, or one that is none of MQTT's.
-    #[error("`{0}` is not the address of a broker; write \"embedded\" or \"mqtt://host:1883\"")]
+    #[error(
+        "`{0}` is not the address of a broker; write \"embedded\", \"mqtt://host:1883\" or \"mqtts://host:8883\""
+    )]
     Scheme(String),
     /// A password does not belong into a file that is shown around.
     #[error(
@@ -47,11 +49,12 @@ impl FromStr for BrokerAddress {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let not_an_address = || BrokerAddressError::Scheme(text.into());
         let (scheme, rest) = text.split_once("://").ok_or_else(not_an_address)?;
-        match scheme {
-            "mqtt" => {}
-            "mqtts" | "ws" | "wss" => return Err(BrokerAddressError::NotYet(scheme.into())),
+        let tls = match scheme {
+            "mqtt" => false,
+            "mqtts" => true,
+            "ws" | "wss" => return Err(BrokerAddressError::NotYet(scheme.into())),
             _ => return Err(not_an_address()),
-        }
+        };
         let (username, host) = match rest.rsplit_once('@') {
             Some((user, _)) if user.contains(':') => return Err(BrokerAddressError::Password),
             Some((user, host)) => (Some(user.to_owned()).filter(|user| !user.is_empty()), host),
@@ -61,22 +64,23 @@ impl FromStr for BrokerAddress {
         if let Some(at) = host.find(['/', '?', '#']) {
             return Err(BrokerAddressError::Trailing(host[at..].into()));
         }
-        let (host, port) = split_port(host)?;
+        let (host, port) = split_port(host, if tls { DEFAULT_TLS_PORT } else { DEFAULT_PORT })?;
         if host.is_empty() {
             return Err(BrokerAddressError::Host);
         }
-        Ok(Self { username, host: host.into(), port })
+        Ok(Self { tls, username, host: host.into(), port })
     }
 }
 
 impl fmt::Display for BrokerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (open, close) = if self.host.contains(':') { ("[", "]") } else { ("", "") };
-        write!(f, "mqtt://{open}{}{close}:{}", self.host, self.port)
+        let scheme = if self.tls { "mqtts" } else { "mqtt" };
+        write!(f, "{scheme}://{open}{}{close}:{}", self.host, self.port)
     }
 }
 
-fn split_port(text: &str) -> Result<(&str, u16), BrokerAddressError> {
+fn split_port(text: &str, default: u16) -> Result<(&str, u16), BrokerAddressError> {
     let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((host, "")) => (host, None),
         Some((host, rest)) => {
@@ -86,7 +90,7 @@ fn split_port(text: &str) -> Result<(&str, u16), BrokerAddressError> {
         None => text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port))),
     };
     let port = match port {
-        None => DEFAULT_PORT,
+        None => default,
         Some(port) => port
             .parse()
             .ok()
@@ -96,8 +100,9 @@ fn split_port(text: &str) -> Result<(&str, u16), BrokerAddressError> {
     Ok((host, port))
 }
 
-/// The port registered for MQTT.
+/// The ports registered for MQTT.
 const DEFAULT_PORT: u16 = 1883;
+const DEFAULT_TLS_PORT: u16 = 8883;
 
 #[cfg(test)]
 mod tests {
@@ -110,19 +115,21 @@ mod tests {
     #[test]
     fn addresses() {
         let address = |username: Option<&str>, host: &str, port| {
-            Ok(BrokerAddress { username: username.map(Into::into), host: host.into(), port })
+            Ok(BrokerAddress { tls: false, username: username.map(Into::into), host: host.into(), port })
         };
         assert_eq!(parse("mqtt://broker"), address(None, "broker", 1883));
         assert_eq!(parse("mqtt://broker:1884/"), address(None, "broker", 1884));
         assert_eq!(parse("mqtt://gateway@10.0.0.1:1884"), address(Some("gateway"), "10.0.0.1", 1884));
         assert_eq!(parse("mqtt://[::1]:1884"), address(None, "::1", 1884));
         assert_eq!(parse("mqtt://[::1]"), address(None, "::1", 1883));
+        let secure = BrokerAddress { tls: true, username: None, host: "broker".into(), port: 8883 };
+        assert_eq!(parse("mqtts://broker"), Ok(secure));
+        assert_eq!(parse("mqtts://broker").map(|a| a.to_string()), Ok("mqtts://broker:8883".into()));
         assert_eq!(parse("mqtt://[::1]:1884").map(|a| a.to_string()), Ok("mqtt://[::1]:1884".into()));
     }
 
     #[test]
     fn refused() {
-        assert_eq!(parse("mqtts://broker"), Err(BrokerAddressError::NotYet("mqtts".into())));
         assert_eq!(parse("ws://broker"), Err(BrokerAddressError::NotYet("ws".into())));
         assert_eq!(parse("broker:1883"), Err(BrokerAddressError::Scheme("broker:1883".into())));
         assert_eq!(parse("http://broker"), Err(BrokerAddressError::Scheme("http://broker".into())));

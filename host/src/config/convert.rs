@@ -5,13 +5,12 @@
 //! does not have is refused instead of being silently without effect.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::error::{ConfigError, Source};
 use super::raw::{self, At};
-use super::value::{
-    address, addresses, beside, count, duration, filters, flag, fuel, json, not_yet, path, size,
-};
+use super::value::{address, addresses, beside, count, duration, filters, flag, fuel, json, path, size};
 use super::{
     Broker, BrokerAddress, Coap, Config, Dtls, Embedded, Http, Limits, Models, Mqtt, MqttVersion, OnFault,
     Origin, Outbox, Plugins, Registration, Route, Store, Translator, WhenFull,
@@ -132,14 +131,9 @@ fn mtu(source: &Source<'_>, raw: &At<i64>, default: u16) -> Result<u16, ConfigEr
 }
 
 fn mqtt(source: &Source<'_>, raw: &raw::Mqtt) -> Result<Mqtt, ConfigError> {
-    for (key, typed) in [("mqtt.ca", &raw.ca), ("mqtt.certificate", &raw.certificate), ("mqtt.key", &raw.key)]
-    {
-        if let Some(typed) = typed {
-            return Err(not_yet(source, &typed.span(), key, "MQTT over TLS is", "remove the key"));
-        }
-    }
     let default = Mqtt::default();
     let broker = broker(source, raw, default.broker)?;
+    let certificate = certificate(source, raw, &broker)?;
     let username = match (&raw.username, &broker) {
         (Some(typed), Broker::External(BrokerAddress { username: Some(_), .. })) => {
             return Err(source.error(
@@ -160,12 +154,42 @@ fn mqtt(source: &Source<'_>, raw: &raw::Mqtt) -> Result<Mqtt, ConfigError> {
         version: version(source, &raw.version, default.version)?,
         username,
         password_file: raw.password_file.as_ref().map(|typed| beside(source, typed.as_ref())),
+        ca: raw.ca.as_ref().map(|typed| beside(source, typed.as_ref())),
+        certificate,
         client_id: client_id(source, &raw.client_id)?,
         keep_alive: keep_alive(source, &raw.keep_alive, default.keep_alive)?,
         outbox: outbox(source, &raw.outbox)?,
         max_packet: max_packet(source, &raw.max_packet, default.max_packet)?,
         embedded: embedded(source, &raw.embedded)?,
     })
+}
+
+/// The gateway's own certificate and key. What is for TLS only is refused without it.
+fn certificate(
+    source: &Source<'_>,
+    raw: &raw::Mqtt,
+    broker: &Broker,
+) -> Result<Option<(PathBuf, PathBuf)>, ConfigError> {
+    let is_tls = matches!(broker, Broker::External(BrokerAddress { tls: true, .. }));
+    let keys = [("mqtt.ca", &raw.ca), ("mqtt.certificate", &raw.certificate), ("mqtt.key", &raw.key)];
+    for (key, typed) in keys {
+        if let Some(typed) = typed.as_ref().filter(|_| !is_tls) {
+            let message = "has no meaning without TLS; write `broker = \"mqtts://…\"`, or remove it";
+            return Err(source.error(&typed.span(), key, message));
+        }
+    }
+    match (&raw.certificate, &raw.key) {
+        (None, None) => Ok(None),
+        (Some(certificate), Some(key)) => {
+            Ok(Some((beside(source, certificate.as_ref()), beside(source, key.as_ref()))))
+        }
+        (Some(typed), None) => {
+            Err(source.error(&typed.span(), "mqtt.certificate", "needs its private key, `key`, beside it"))
+        }
+        (None, Some(typed)) => {
+            Err(source.error(&typed.span(), "mqtt.key", "needs its certificate, `certificate`, beside it"))
+        }
+    }
 }
 
 fn outbox(source: &Source<'_>, raw: &raw::Outbox) -> Result<Outbox, ConfigError> {

@@ -52,12 +52,14 @@ fn dtls_differences(of: &Dtls, other: &Dtls) -> [(&'static str, bool); 7] {
     ]
 }
 
-fn mqtt_differences(of: &Mqtt, other: &Mqtt) -> [(&'static str, bool); 12] {
+fn mqtt_differences(of: &Mqtt, other: &Mqtt) -> [(&'static str, bool); 14] {
     let Mqtt {
         broker,
         version,
         username,
         password_file,
+        ca,
+        certificate,
         client_id,
         keep_alive,
         outbox: Outbox { publications, bytes, when_full, sync },
@@ -69,6 +71,8 @@ fn mqtt_differences(of: &Mqtt, other: &Mqtt) -> [(&'static str, bool); 12] {
         ("mqtt.version", *version != other.version),
         ("mqtt.username", *username != other.username),
         ("mqtt.password-file", *password_file != other.password_file),
+        ("mqtt.ca", *ca != other.ca),
+        ("mqtt.certificate", *certificate != other.certificate),
         ("mqtt.client-id", *client_id != other.client_id),
         ("mqtt.keep-alive", *keep_alive != other.keep_alive),
         ("mqtt.outbox.publications", *publications != other.outbox.publications),
@@ -138,5 +142,9 @@ mod tests {
         let before = parse(broker);
         let after = parse(&format!("{broker}mqtt.username = \"u\"\nmqtt.password-file = \"p\""));
         assert_eq!(before.needs_restart(&after), ["mqtt.username", "mqtt.password-file"]);
+        let broker = "mqtt.broker = \"mqtts://b\"\n";
+        let before = parse(broker);
+        let after = parse(&format!("{broker}mqtt.ca = \"c\"\nmqtt.certificate = \"p\"\nmqtt.key = \"k\""));
+        assert_eq!(before.needs_restart(&after), ["mqtt.ca", "mqtt.certificate"]);
     }
 }

@@ -203,6 +203,10 @@ pub struct Mqtt {
     pub username: Option<String>,
     /// File whose first line is the password.
     pub password_file: Option<PathBuf>,
+    /// File with the certificates of the authorities that the broker's may be from; none: those of the system.
+    pub ca: Option<PathBuf>,
+    /// Files with the gateway's own certificate (and those between it and the authority) and its private key.
+    pub certificate: Option<(PathBuf, PathBuf)>,
     /// Client identifier. With one of its own the gateway resumes its session after a reconnect, so that commands
     /// wait at the broker meanwhile; with none it takes a new random one and a clean session.
     pub client_id: Option<String>,
@@ -223,6 +227,8 @@ impl Default for Mqtt {
             version: MqttVersion::V5,
             username: None,
             password_file: None,
+            ca: None,
+            certificate: None,
             client_id: None,
             keep_alive: Duration::from_secs(30),
             outbox: Outbox::default(),

@@ -217,7 +217,8 @@ fn what_is_typed_arrives() {
     };
     assert_eq!(config.dtls, dtls);
     assert_eq!(config.store, Store { path: Some("/etc/tidegate/state".into()), associations: false });
-    let address = BrokerAddress { username: Some("gateway".into()), host: "broker".into(), port: 1884 };
+    let address =
+        BrokerAddress { tls: false, username: Some("gateway".into()), host: "broker".into(), port: 1884 };
     assert_eq!(config.mqtt.broker, Broker::External(address));
     assert_eq!((config.mqtt.version, config.mqtt.keep_alive), (MqttVersion::V4, Duration::from_secs(10)));
     assert_eq!(config.mqtt.username.as_deref(), Some("gateway"));

@@ -4,7 +4,7 @@
 //! what was typed wrong.
 
 use std::net::SocketAddr;
-use std::ops::{Range, RangeInclusive};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -119,16 +119,6 @@ pub(super) fn path(source: &Source<'_>, raw: &At<String>, default: &Path) -> Pat
 /// A path as the file means it: relative to the file's folder.
 pub(super) fn beside(source: &Source<'_>, path: &str) -> PathBuf {
     source.file.parent().map_or_else(|| path.into(), |folder| folder.join(path))
-}
-
-pub(super) fn not_yet(
-    source: &Source<'_>,
-    place: &Range<usize>,
-    key: &str,
-    what: &str,
-    instead: &str,
-) -> ConfigError {
-    source.error(place, key, format!("{what} not available in this version yet; {instead}"))
 }
 
 /// Settings as JSON. What JSON has not, dates and non-finite numbers, becomes text.

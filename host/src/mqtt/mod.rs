@@ -27,3 +27,4 @@ pub use session::{
     Connection, Counts, Credentials, RefusedSubscription, Session, SessionOptions, Subscriber, Subscription,
     Unsent,
 };
+pub use transport::Tls;

@@ -11,6 +11,7 @@ mod line;
 mod task;
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -20,8 +21,9 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use self::task::{State, Task};
+use super::Tls;
 use super::{Drain, Publication, QoS};
-use crate::config::{Mqtt, MqttVersion};
+use crate::config::{Broker, BrokerAddress, Mqtt, MqttVersion};
 
 /// The connection to the broker. Dropped without `shutdown`, it ends at once.
 #[derive(Debug)]
@@ -127,8 +129,12 @@ pub struct SessionOptions {
     pub client_id: String,
     /// Whether the broker is to keep the session while the gateway is away; needs a client identifier that stays.
     pub resume: bool,
+    /// TLS, if it is spoken.
+    pub tls: Option<Tls>,
     /// User name and password.
     pub credentials: Option<Credentials>,
+    /// The file that the password is from; it is read again for each connection.
+    pub password_file: Option<PathBuf>,
     /// Keep alive: whole seconds, at least 5.
     pub keep_alive: Duration,
     /// Largest packet sent or taken, bytes.
@@ -136,10 +142,10 @@ pub struct SessionOptions {
 }
 
 impl SessionOptions {
-    /// What the configuration says, for the broker at this host and port. Reads the password file.
+    /// What the configuration says, for the broker at this host and port. Reads the password file, and those of TLS.
     ///
     /// # Errors
-    /// The password file cannot be read; the text names it.
+    /// One of the files cannot be used; the text names it.
     pub fn new(mqtt: &Mqtt, host: impl Into<String>, port: u16) -> std::io::Result<Self> {
         let credentials = match (&mqtt.username, &mqtt.password_file) {
             (None, _) => None,
@@ -147,14 +153,14 @@ impl SessionOptions {
                 Some(Credentials { username: username.clone(), password: String::new() })
             }
             (Some(username), Some(file)) => {
-                let text = std::fs::read_to_string(file).map_err(|error| {
-                    let message = format!("mqtt.password-file: {} cannot be read: {error}", file.display());
-                    std::io::Error::new(error.kind(), message)
-                })?;
-                let password = text.lines().next().unwrap_or_default().to_owned();
-                Some(Credentials { username: username.clone(), password })
+                Some(Credentials { username: username.clone(), password: read_password(file)? })
             }
         };
+        let is_tls = matches!(&mqtt.broker, Broker::External(BrokerAddress { tls: true, .. }));
+        let tls = is_tls.then(|| Tls { ca: mqtt.ca.clone(), certificate: mqtt.certificate.clone() });
+        if let Some(tls) = &tls {
+            tls.check().map_err(std::io::Error::other)?;
+        }
         let random = || format!("tidegate-{:08x}", getrandom::u32().unwrap_or_else(|_| std::process::id()));
         Ok(Self {
             host: host.into(),
@@ -162,16 +168,36 @@ impl SessionOptions {
             version: mqtt.version,
             client_id: mqtt.client_id.clone().unwrap_or_else(random),
             resume: mqtt.client_id.is_some(),
+            tls,
             credentials,
+            password_file: mqtt.password_file.clone(),
             keep_alive: mqtt.keep_alive,
             max_packet: mqtt.max_packet,
         })
     }
 
-    fn address(&self) -> String {
-        let Self { host, port, .. } = self;
-        if host.contains(':') { format!("mqtt://[{host}]:{port}") } else { format!("mqtt://{host}:{port}") }
+    /// With the password as it is in its file now.
+    fn renew(&mut self) {
+        if let (Some(credentials), Some(file)) = (&mut self.credentials, &self.password_file) {
+            match read_password(file) {
+                Ok(password) => credentials.password = password,
+                Err(error) => tracing::warn!(%error, "the last password is used"),
+            }
+        }
     }
+
+    fn address(&self) -> String {
+        let Self { host, port, tls, .. } = self;
+        BrokerAddress { tls: tls.is_some(), username: None, host: host.clone(), port: *port }.to_string()
+    }
+}
+
+fn read_password(file: &Path) -> std::io::Result<String> {
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        let message = format!("mqtt.password-file: {} cannot be read: {error}", file.display());
+        std::io::Error::new(error.kind(), message)
+    })?;
+    Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 
 /// User name and password. Never printed.

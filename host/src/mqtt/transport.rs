@@ -1,11 +1,15 @@
 //! The connection to the broker below MQTT.
 
+mod tls;
+
 use std::io;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use super::SessionOptions;
+
+pub use tls::Tls;
 
 /// What packets go over.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -29,7 +33,10 @@ pub(super) async fn connect(options: &SessionOptions) -> Result<Box<dyn Stream>,
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "nodelay");
     }
-    Ok(Box::new(stream))
+    match &options.tls {
+        None => Ok(Box::new(stream)),
+        Some(tls) => Ok(Box::new(tls.connect(stream, &options.host).await?)),
+    }
 }
 
 impl Failure {

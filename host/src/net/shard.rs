@@ -163,7 +163,8 @@ impl<U: Uplink> Driver<U> {
         }
         let mut buffer = vec![0; DATAGRAM];
         let mut timer = pin!(tokio::time::sleep_until(tokio::time::Instant::now()));
-        let mut backlog = false;
+        // What was told of restored clients has still to be committed, in a first turn.
+        let mut backlog = true;
         loop {
             let wake = self.wake(backlog);
             if timer.deadline() != wake {

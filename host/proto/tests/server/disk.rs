@@ -1,5 +1,6 @@
 //! What is kept of a world's clients, and worlds that begin with it.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,9 +9,9 @@ use tidegate_proto::lwm2m::server::{Change, Changes, Config};
 
 use crate::sim::World;
 
-/// What is kept of clients.
+/// What is kept of clients, and how often a world began with it.
 #[derive(Debug, Default)]
-pub(crate) struct Disk(pub(crate) BTreeMap<Arc<str>, Vec<u8>>);
+pub(crate) struct Disk(pub(crate) BTreeMap<Arc<str>, Vec<u8>>, Cell<u64>);
 
 impl Disk {
     /// Returns whose states came (`+`) and went (`-`).
@@ -53,7 +54,9 @@ impl World {
 
     /// A server that begins with what the disk has, some time after that was written.
     pub(crate) fn restarted(config: Config, disk: &Disk, away: Duration) -> Self {
-        let mut world = Self::with(config);
+        // Other randomness than before.
+        disk.1.set(disk.1.get() + 1);
+        let mut world = Self::seeded(config, 1 + disk.1.get());
         world.restore(disk, away);
         world.server.resume(world.now);
         world.pump();

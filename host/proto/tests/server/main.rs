@@ -2,6 +2,7 @@
 
 mod addresses;
 mod association;
+mod crashing;
 mod disk;
 mod downlink;
 mod handover;

@@ -48,8 +48,12 @@ impl World {
     }
 
     pub(crate) fn with(config: Config) -> Self {
+        Self::seeded(config, 1)
+    }
+
+    pub(crate) fn seeded(config: Config, seed: u64) -> Self {
         Self {
-            server: Server::new(config, Box::new(Random(1))),
+            server: Server::new(config, Box::new(Random(seed))),
             now: Instant::from_micros(1_000_000_000),
             policy: Policy::Accept,
             events: VecDeque::new(),

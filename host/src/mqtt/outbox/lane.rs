@@ -153,6 +153,11 @@ impl Lane {
         }
     }
 
+    /// Counts publications that found no room, and that nobody says again. How many there were before.
+    pub fn give_up(&self, publications: usize) -> u64 {
+        self.shelf.lost.fetch_add(publications as u64, Ordering::Relaxed)
+    }
+
     /// How many publications wait in this lane, or are on their way.
     pub fn waiting(&self) -> usize {
         let (waiting, _) = self.shelf.waiting(&self.shelf.lock());

@@ -32,6 +32,8 @@ pub(super) struct Shelf {
     pub(super) degraded: AtomicBool,
     pub(super) dropped: AtomicU64,
     pub(super) unreadable: AtomicU64,
+    /// What found no room, and nobody says again.
+    pub(super) lost: AtomicU64,
     /// How many waited at the start.
     pub(super) recovered: u64,
     /// For the drain.
@@ -90,6 +92,7 @@ impl Shelf {
             degraded: AtomicBool::new(false),
             dropped: AtomicU64::new(0),
             unreadable: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
             recovered: left.next.saturating_sub(left.done),
             wake,
         }

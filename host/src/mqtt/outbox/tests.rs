@@ -1,5 +1,6 @@
 use std::fs;
 use std::path::Path;
+use std::time::Instant;
 
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -279,7 +280,7 @@ fn a_disk_that_takes_nothing_costs_nothing_while_the_gateway_runs() {
     assert_eq!(drain.gauge().counts().degraded, 1);
     lane.offer(numbered(4..6)).unwrap();
     fs::rename(folder.path().join("gone"), folder.path().join("shard-0")).unwrap();
-    lane.retry = Some(std::time::Instant::now());
+    lane.retry = Some(Instant::now());
     lane.offer(numbered(6..8)).unwrap();
     assert_eq!(drain.gauge().counts().degraded, 0);
     let crash = crashed(folder.path());
@@ -408,3 +409,50 @@ proptest! {
         }
     }
 }
+
+/// What the disk costs. Printed; nothing is asserted of a time.
+#[test]
+#[ignore = "a measurement: make bench-outbox"]
+fn bench() {
+    let publication =
+        Publication { topic: "up/notify".into(), payload: vec![b'x'; 200], ..Publication::default() };
+    let each = |begun: Instant, count: u32| begun.elapsed().as_secs_f64() * 1e6 / f64::from(count);
+    for batch in [1_u32, 8, 64] {
+        let cost = [None, Some(tempfile::tempdir().unwrap())].map(|directory| {
+            let directory = directory.as_ref().map(|it| it.path().to_owned());
+            let options = OutboxOptions { directory, ..OutboxOptions::default() };
+            let (mut lanes, mut drain) = Outbox::open(&names(1), &options).unwrap();
+            let begun = Instant::now();
+            for _ in 0..BENCH / batch {
+                (0..batch).for_each(|_| lanes[0].stage(vec![publication.clone()]).unwrap());
+                lanes[0].commit();
+                while let Some(taken) = drain.try_take() {
+                    drain.done(taken.ticket);
+                }
+            }
+            each(begun, BENCH)
+        });
+        println!(
+            "{batch:>3} in a turn: {:.2} us each in memory, {:.2} us with the log, {:.2} us more",
+            cost[0],
+            cost[1],
+            cost[1] - cost[0]
+        );
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (mut lane, drain) = open(folder.path());
+    for _ in 0..BENCH {
+        lane.offer(vec![publication.clone()]).unwrap();
+    }
+    drop((lane, drain));
+    let begun = Instant::now();
+    let (_lane, mut drain) = open(folder.path());
+    println!("{BENCH} publications are found again in {:.0} ms", begun.elapsed().as_secs_f64() * 1e3);
+    let begun = Instant::now();
+    while let Some(taken) = drain.try_take() {
+        drain.done(taken.ticket);
+    }
+    println!("and read back at {:.2} us each", each(begun, BENCH));
+}
+
+const BENCH: u32 = 256_000;

@@ -185,7 +185,8 @@ impl Task {
         }
     }
 
-    async fn connect(&self) -> Result<(Line, Greeting), Failure> {
+    async fn connect(&mut self) -> Result<(Line, Greeting), Failure> {
+        self.options.renew();
         let stream = transport::connect(&self.options).await?;
         let mut line = Line::new(stream, Codec::new(self.options.version, self.options.max_packet));
         line.codec.connect(&mut line.output, &self.options);

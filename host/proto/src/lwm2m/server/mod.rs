@@ -13,6 +13,8 @@
 //! 2. [`operation`](super::operation) puts it into a message, which goes out;
 //! 3. its answer, or that there is none, is an event. An observation goes on to tell notifications (`notify`).
 //!
+//! What of it survives a restart is in `snapshot`: a Register is answered only when it is kept, if anything is.
+//!
 //! Nothing that a datagram holds changes a registration other than the one whose location, endpoint name or token it
 //! carries. Who may speak for one, and what becomes of it when a DTLS association begins, moves or ends, is in `identity`.
 
