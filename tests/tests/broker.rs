@@ -85,7 +85,7 @@ fn a_password_may_change_while_the_gateway_runs() -> Result<()> {
     setup.mqtt = json!({ "username": "gateway", "password-file": "password" });
     setup.files.push(("password".to_owned(), "wrong\n".to_owned()));
     let gateway = Gateway::start(&setup)?;
-    gateway.watch().said(&["no connection", "check `username` and `password-file`"])?;
+    gateway.watch().said(&["no connection", "check `username`, `password-file`"])?;
     fs::write(gateway.folder().join("password"), "right\n")?;
     gateway.watch().said(&["connected to the MQTT broker"])?;
     Ok(())
