@@ -21,7 +21,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::admin::{self, View};
 use crate::bridge::{Downlink, Faults, Shared, UplinkBridge};
-use crate::config::{self, Config};
+use crate::config::{self, BrokerAddress, Config};
 use crate::deployment::{self, Deployment, Outlet};
 use crate::model::{self, Folder, Readers, Reading, Watch};
 use crate::mqtt::{EmbeddedBroker, Outbox, OutboxOptions, Session, SessionOptions};
@@ -66,17 +66,14 @@ impl Gateway {
         let http = admin::bind(&config.http.listen)?;
         let listening = (addresses(&coap), addresses(&dtls));
         let (embedded, options) = broker(config).await?;
-        let broker = match &embedded {
-            Some(broker) => list(broker.listening()),
-            None => format!("{}:{}", options.host, options.port),
-        };
+        let broker = reached_at(embedded.as_ref(), &options);
         let (mut lanes, drain) = Outbox::open(&lane_names(count), &outbox_options(config))?;
         let outbox = drain.gauge();
         let (session, incoming) = Session::start(&options, drain, deployment.subscriptions());
         let (stop, stopped) = watch::channel(false);
         let (handles, commands): (Vec<ShardHandle>, Vec<_>) = (0..count).map(|_| ShardHandle::new()).unzip();
-        let replies = lanes.pop().context("the outbox has a lane for replies")?;
-        let lane = lanes.pop().context("the outbox has a lane for what is told about translators")?;
+        let mut last = || lanes.pop().context("the outbox has lanes for replies and for translators");
+        let (replies, lane) = (last()?, last()?);
         let downlink = Downlink::new(shared.clone(), replies, handles.clone()).start(incoming)?;
         let mut shards = Vec::new();
         let sockets = coap.into_iter().zip(dtls).map(|(coap, dtls)| coap.into_iter().chain(dtls).collect());
@@ -103,13 +100,14 @@ impl Gateway {
             board: Arc::default(),
             lane,
         };
-        let view = View {
+        let seen = View {
             translators: Arc::clone(&outlet.board),
             routing: Arc::clone(&shared.routing),
             directory: Arc::clone(&shared.directory),
+            session: session.gauge(),
             outbox,
         };
-        admin::serve(http, &view, &stopped)?;
+        admin::serve(http, &seen, &stopped)?;
         let translators = deployment::Watch::start(deployment, outlet, slots, LOOK_EVERY, stopped.clone())?;
         let security = security.map(|security| security.start(config, handles.clone(), stopped.clone()));
         let readers = Readers { current: Arc::clone(&shared.models), shards: handles };
@@ -241,13 +239,20 @@ async fn broker(config: &Config) -> anyhow::Result<(Option<EmbeddedBroker>, Sess
         config::Broker::Embedded => {
             let broker = EmbeddedBroker::start(&config.mqtt.embedded, config.mqtt.max_packet).await?;
             let address = broker.server(config.mqtt.version);
-            let options = SessionOptions::new(&config.mqtt, address.ip().to_string(), address.port())?;
+            let address = BrokerAddress::tcp(address.ip().to_string(), address.port());
+            let options = SessionOptions::new(&config.mqtt, address)?;
             (Some(broker), options)
         }
-        config::Broker::External(address) => {
-            (None, SessionOptions::new(&config.mqtt, address.host.clone(), address.port)?)
-        }
+        config::Broker::External(address) => (None, SessionOptions::new(&config.mqtt, address.clone())?),
     })
+}
+
+/// Where the broker is, for the log: the embedded one is reached where it listens.
+fn reached_at(embedded: Option<&EmbeddedBroker>, options: &SessionOptions) -> String {
+    match embedded {
+        Some(broker) => list(broker.listening()),
+        None => format!("{}:{}", options.address.host, options.address.port),
+    }
 }
 
 /// One for each shard, one for what is told about translators, one for replies.

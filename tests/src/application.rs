@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use rumqttc::{Client, Event, MqttOptions, Packet, QoS, v5};
 use serde_json::Value as Json;
 
@@ -31,7 +31,7 @@ pub enum MqttVersion {
 }
 
 /// A publication as it arrived.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Message {
     /// Topic.
     pub topic: String,
@@ -41,6 +41,12 @@ pub struct Message {
     pub qos: u8,
     /// Retain flag.
     pub retain: bool,
+    /// Correlation Data, of MQTT 5.
+    pub correlation: Option<Vec<u8>>,
+    /// Content Type, of MQTT 5.
+    pub content_type: Option<String>,
+    /// User Properties, of MQTT 5.
+    pub user: Vec<(String, String)>,
 }
 
 enum AnyClient {
@@ -100,6 +106,19 @@ impl Application {
         self.publish(topic, 1, None, command.to_string().into_bytes())
     }
 
+    /// Publish a JSON command with QoS 1 that wants its answer on a topic of its own, with this beside it. Needs MQTT 5.
+    pub fn ask(&self, topic: &str, command: &Json, reply_to: &str, correlation: &[u8]) -> Result<()> {
+        let AnyClient::V5(client) = &self.client else { bail!("MQTT 3.1.1 has no response topic") };
+        let properties = v5::mqttbytes::v5::PublishProperties {
+            response_topic: Some(reply_to.to_owned()),
+            correlation_data: Some(correlation.to_vec().into()),
+            ..v5::mqttbytes::v5::PublishProperties::default()
+        };
+        self.own_topics.lock().unwrap_or_else(PoisonError::into_inner).insert(topic.to_owned());
+        let (qos, payload) = (v5::mqttbytes::QoS::AtLeastOnce, command.to_string());
+        Ok(client.publish_with_properties(topic, qos, false, payload, properties)?)
+    }
+
     /// Publish any bytes; `expiry` (Message Expiry Interval, seconds) needs MQTT 5.
     pub fn publish(&self, topic: &str, qos: u8, expiry: Option<u32>, payload: Vec<u8>) -> Result<()> {
         self.own_topics.lock().unwrap_or_else(PoisonError::into_inner).insert(topic.to_owned());
@@ -148,7 +167,7 @@ impl Application {
         &self.inbox
     }
 
-    /// What the gateway has told about its translators, which is not among the rest.
+    /// What the gateway has told about itself and its translators, which is not among the rest.
     pub fn statuses(&self) -> &Inbox<Message> {
         &self.statuses
     }
@@ -178,7 +197,7 @@ impl Message {
 
 impl std::fmt::Debug for Message {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { topic, payload, qos, retain } = self;
+        let Self { topic, payload, qos, retain, .. } = self;
         let retain = if *retain { ", retained" } else { "" };
         write!(formatter, "{topic} (QoS {qos}{retain}): {}", String::from_utf8_lossy(payload))
     }
@@ -203,6 +222,9 @@ impl Listener {
                     payload: publish.payload.to_vec(),
                     qos: publish.qos as u8,
                     retain: publish.retain,
+                    correlation: None,
+                    content_type: None,
+                    user: Vec::new(),
                 }),
                 Err(error) if !self.goes_on(&error) => return,
                 _ => {}
@@ -214,12 +236,18 @@ impl Listener {
         for event in connection.iter() {
             match event {
                 Ok(v5::Event::Incoming(v5::Incoming::SubAck(_))) => self.ready.put(()),
-                Ok(v5::Event::Incoming(v5::Incoming::Publish(publish))) => self.received(Message {
-                    topic: String::from_utf8_lossy(&publish.topic).into_owned(),
-                    payload: publish.payload.to_vec(),
-                    qos: publish.qos as u8,
-                    retain: publish.retain,
-                }),
+                Ok(v5::Event::Incoming(v5::Incoming::Publish(publish))) => {
+                    let properties = publish.properties.unwrap_or_default();
+                    self.received(Message {
+                        topic: String::from_utf8_lossy(&publish.topic).into_owned(),
+                        payload: publish.payload.to_vec(),
+                        qos: publish.qos as u8,
+                        retain: publish.retain,
+                        correlation: properties.correlation_data.map(Into::into),
+                        content_type: properties.content_type,
+                        user: properties.user_properties,
+                    });
+                }
                 Err(error) if !self.goes_on(&error) => return,
                 _ => {}
             }
@@ -227,7 +255,7 @@ impl Listener {
     }
 
     fn received(&self, message: Message) {
-        if message.topic.starts_with("tidegate/translator/") {
+        if message.topic.starts_with("tidegate/translator/") || message.topic == "tidegate/status" {
             self.statuses.put(message);
         } else if !self.own_topics.lock().unwrap_or_else(PoisonError::into_inner).contains(&message.topic) {
             self.inbox.put(message);

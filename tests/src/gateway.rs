@@ -6,11 +6,13 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
+use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
+use crate::inbox::PATIENCE;
 use crate::port;
 use crate::process::Process;
 
@@ -192,6 +194,27 @@ impl Gateway {
             bail!("{path}: {head}");
         }
         Ok(body.to_owned())
+    }
+
+    /// The same, again and again until this holds for it.
+    pub fn http_until(&self, path: &str, what: &str, holds: impl Fn(&str) -> bool) -> Result<String> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let body = self.http(path)?;
+            if holds(&body) {
+                return Ok(body);
+            }
+            ensure!(Instant::now() < deadline, "{path} never said {what}, but: {body}");
+            std::thread::yield_now();
+        }
+    }
+
+    /// Its `/status`, once this holds for it. It must have been set up with `http`.
+    pub fn status(&self, what: &str, holds: impl Fn(&Json) -> bool) -> Result<Json> {
+        let body = self.http_until("/status", what, |body| {
+            serde_json::from_str(body).is_ok_and(|status| holds(&status))
+        })?;
+        Ok(serde_json::from_str(&body)?)
     }
 
     /// Its folder of translators.

@@ -24,6 +24,7 @@ mod s_client;
 mod secure;
 mod server;
 pub mod stage;
+mod websocket;
 
 pub use application::{Application, Message, MqttVersion};
 pub use cache::installed;
@@ -43,6 +44,7 @@ pub use relay::Relay;
 pub use s_client::{SClient, openssl};
 pub use secure::{Profile, Proof, Secure};
 pub use server::{Answer, Server};
+pub use websocket::WebSocketRelay;
 
 /// Why a test that needs something this machine may lack is not run.
 pub fn skipped(why: &str) {

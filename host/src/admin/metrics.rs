@@ -3,21 +3,67 @@
 use std::fmt::{Display, Write as _};
 use std::sync::Arc;
 
-use crate::mqtt::OutboxCounts;
+use crate::mqtt::{OutboxCounts, SessionGauge};
 use crate::plugin::{Direction, Distribution, FUEL_BOUNDS, Outcome, Slot, State, Step, TIME_BOUNDS, Totals};
 
 /// All of it. `serving` of the slots serve, the others drain.
-pub(super) fn render(slots: &[Arc<Slot>], serving: usize, clients: usize, outbox: &OutboxCounts) -> String {
+pub(super) fn render(
+    slots: &[Arc<Slot>],
+    serving: usize,
+    clients: usize,
+    outbox: &OutboxCounts,
+    session: &SessionGauge,
+) -> String {
     let totals: Vec<(&Slot, Totals)> = slots.iter().map(|slot| (&**slot, slot.totals())).collect();
     let mut page = Page::default();
     page.family("clients", "gauge", "Clients that are registered.");
     page.sample("clients", &[], clients);
+    mqtt(&mut page, session);
     waiting(&mut page, outbox);
     calls(&mut page, &totals);
     distributions(&mut page, &totals);
     instances(&mut page, &totals);
     generations(&mut page, slots, serving);
     page.text
+}
+
+fn mqtt(page: &mut Page, session: &SessionGauge) {
+    let (connection, counts) = (session.connection(), session.counts());
+    let families = [
+        (
+            "connected",
+            "gauge",
+            "1 while there is a connection to the broker.",
+            u64::from(connection.connected),
+        ),
+        (
+            "refused_subscriptions",
+            "gauge",
+            "Filters that the broker refused on this connection.",
+            connection.refused.len() as u64,
+        ),
+        ("connections_total", "counter", "Connections that the broker has accepted.", counts.connections),
+        ("failures_total", "counter", "Attempts to connect that failed, and broken ones.", counts.failures),
+        ("published_total", "counter", "Publications written, again counts again.", counts.published),
+        (
+            "acknowledged_total",
+            "counter",
+            "Publications that the broker has acknowledged.",
+            counts.acknowledged,
+        ),
+        ("received_total", "counter", "Messages of the broker.", counts.received),
+    ];
+    for (name, kind, help, value) in families {
+        let name = format!("mqtt_{name}");
+        page.family(&name, kind, help);
+        page.sample(&name, &[], value);
+    }
+    let name = "mqtt_dropped_total";
+    page.family(name, "counter", "Publications, and messages of the broker (untaken), that were dropped.");
+    for (reason, count) in [("refused", counts.refused), ("unfit", counts.unfit), ("untaken", counts.untaken)]
+    {
+        page.sample(name, &[("reason", reason)], count);
+    }
 }
 
 fn waiting(page: &mut Page, outbox: &OutboxCounts) {

@@ -15,12 +15,12 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::get;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use tokio::sync::watch;
 
 use crate::bridge::Routing;
 use crate::deployment::Board;
-use crate::mqtt::Gauge;
+use crate::mqtt::{Gauge, SessionGauge};
 use crate::net::Directory;
 
 /// What there is to see.
@@ -29,6 +29,7 @@ pub(crate) struct View {
     pub(crate) translators: Board,
     pub(crate) routing: Arc<ArcSwap<Routing>>,
     pub(crate) directory: Arc<Directory>,
+    pub(crate) session: SessionGauge,
     pub(crate) outbox: Gauge,
 }
 
@@ -80,6 +81,7 @@ async fn status(State(view): State<View>) -> impl IntoResponse {
         "version": env!("CARGO_PKG_VERSION"),
         "clients": view.directory.len(),
         "translators": *translators,
+        "mqtt": mqtt(&view.session),
         "outbox": {
             "waiting": outbox.waiting,
             "bytes": outbox.bytes,
@@ -93,10 +95,32 @@ async fn status(State(view): State<View>) -> impl IntoResponse {
     ([(CONTENT_TYPE, "application/json")], format!("{status}\n"))
 }
 
+fn mqtt(session: &SessionGauge) -> Json {
+    let (connection, counts) = (session.connection(), session.counts());
+    let refused = connection.refused.iter();
+    let refused = refused.map(|it| json!({ "filter": it.filter, "reason": it.reason })).collect::<Vec<_>>();
+    let publication = connection.refused_publication;
+    json!({
+        "broker": session.broker(),
+        "connected": connection.connected,
+        "subscribed": connection.subscribed,
+        "error": connection.error,
+        "refused-subscriptions": refused,
+        "refused-publication": publication.map(|it| json!({ "topic": it.topic, "reason": it.reason })),
+        "connections": counts.connections,
+        "failures": counts.failures,
+        "published": counts.published,
+        "acknowledged": counts.acknowledged,
+        "received": counts.received,
+        "dropped": { "refused": counts.refused, "unfit": counts.unfit, "untaken": counts.untaken },
+    })
+}
+
 async fn metrics(State(view): State<View>) -> impl IntoResponse {
     let routing = view.routing.load_full();
     let clients = view.directory.len();
-    let text = metrics::render(routing.slots(), routing.serving().len(), clients, &view.outbox.counts());
+    let (slots, serving) = (routing.slots(), routing.serving().len());
+    let text = metrics::render(slots, serving, clients, &view.outbox.counts(), &view.session);
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }
 

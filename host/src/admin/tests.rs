@@ -3,7 +3,8 @@ use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
 
 use super::*;
-use crate::mqtt::Outbox;
+use crate::config::{BrokerAddress, Mqtt};
+use crate::mqtt::{Outbox, Session, SessionOptions};
 use crate::plugin::{Artifact, Engine, Generation, Limits, Policy, Slot};
 
 fn get(address: SocketAddr, path: &str) -> String {
@@ -23,7 +24,11 @@ async fn an_operators_tools_see_the_translators() {
     let slot = Arc::new(Slot::new("emqx", Policy::default(), generation));
     let routing = Routing::new(vec![slot], [], [], Some("emqx")).unwrap();
     let board = BTreeMap::from([("emqx".to_owned(), json!({ "state": "active" }))]);
+    let (_lanes, drain) = Outbox::in_memory(1, 1);
+    let options = SessionOptions::new(&Mqtt::default(), BrokerAddress::tcp("127.0.0.1", 9)).unwrap();
+    let (session, _incoming) = Session::start(&options, drain, Vec::new());
     let view = View {
+        session: session.gauge(),
         translators: Arc::new(ArcSwap::from_pointee(board)),
         routing: Arc::new(ArcSwap::from_pointee(routing)),
         directory: Arc::new(Directory::new()),
@@ -46,6 +51,8 @@ async fn an_operators_tools_see_the_translators() {
     let expected = "tidegate_translator_state{translator=\"emqx\",state=\"active\"} 1\n";
     assert!(metrics.contains(expected) && metrics.contains("tidegate_clients 0\n"), "{metrics}");
     assert!(status.contains("\"waiting\":0") && metrics.contains("tidegate_outbox_publications 0\n"));
+    assert!(status.contains("\"broker\":\"mqtt://127.0.0.1:9\""), "{status}");
+    assert!(metrics.contains("tidegate_mqtt_dropped_total{reason=\"unfit\"} 0\n"), "{metrics}");
     assert!(nothing.starts_with("HTTP/1.1 404"), "{nothing}");
     drop(stop);
 }

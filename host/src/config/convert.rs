@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use super::error::{ConfigError, Source};
 use super::raw::{self, At};
-use super::value::{address, addresses, beside, count, duration, filters, flag, fuel, json, path, size};
+use super::value::{
+    address, addresses, beside, count, duration, duration_or_zero, filters, flag, fuel, json, path, size,
+};
 use super::{
     Broker, BrokerAddress, Coap, Config, Dtls, Embedded, Http, Limits, Models, Mqtt, MqttVersion, OnFault,
     Origin, Outbox, Plugins, Registration, Route, Store, Translator, WhenFull,
@@ -157,6 +159,9 @@ fn mqtt(source: &Source<'_>, raw: &raw::Mqtt) -> Result<Mqtt, ConfigError> {
         ca: raw.ca.as_ref().map(|typed| beside(source, typed.as_ref())),
         certificate,
         client_id: client_id(source, &raw.client_id)?,
+        session_expiry: session_expiry(source, raw, default.session_expiry)?,
+        shared_group: shared_group(source, &raw.shared_group)?,
+        status_topic: status_topic(source, &raw.status_topic, default.status_topic)?,
         keep_alive: keep_alive(source, &raw.keep_alive, default.keep_alive)?,
         outbox: outbox(source, &raw.outbox)?,
         max_packet: max_packet(source, &raw.max_packet, default.max_packet)?,
@@ -170,11 +175,12 @@ fn certificate(
     raw: &raw::Mqtt,
     broker: &Broker,
 ) -> Result<Option<(PathBuf, PathBuf)>, ConfigError> {
-    let is_tls = matches!(broker, Broker::External(BrokerAddress { tls: true, .. }));
+    let is_tls = matches!(broker, Broker::External(address) if address.scheme.is_secure());
     let keys = [("mqtt.ca", &raw.ca), ("mqtt.certificate", &raw.certificate), ("mqtt.key", &raw.key)];
     for (key, typed) in keys {
         if let Some(typed) = typed.as_ref().filter(|_| !is_tls) {
-            let message = "has no meaning without TLS; write `broker = \"mqtts://…\"`, or remove it";
+            let message =
+                "has no meaning without TLS; write `broker = \"mqtts://…\"` or \"wss://…\", or remove it";
             return Err(source.error(&typed.span(), key, message));
         }
     }
@@ -261,6 +267,46 @@ fn client_id(source: &Source<'_>, raw: &At<String>) -> Result<Option<String>, Co
         return Err(source.error(&typed.span(), "mqtt.client-id", message));
     }
     Ok(Some(id.clone()))
+}
+
+fn session_expiry(source: &Source<'_>, raw: &raw::Mqtt, default: Duration) -> Result<Duration, ConfigError> {
+    let key = "mqtt.session-expiry";
+    let expiry = duration_or_zero(source, key, &raw.session_expiry, default)?;
+    let Some(typed) = &raw.session_expiry else { return Ok(expiry) };
+    if raw.client_id.is_none() {
+        let message = "needs `client-id` beside it: the broker finds the session by that";
+        return Err(source.error(&typed.span(), key, message));
+    }
+    // All bits set means for ever (MQTT 5, 3.1.2.11.2).
+    if expiry.subsec_millis() != 0 || expiry.as_secs() > u64::from(u32::MAX) {
+        return Err(source.error(&typed.span(), key, "must be whole seconds, at most \"4294967295s\""));
+    }
+    Ok(expiry)
+}
+
+/// A share name (MQTT 5, 4.8.2).
+fn shared_group(source: &Source<'_>, raw: &At<String>) -> Result<Option<String>, ConfigError> {
+    let Some(typed) = raw else { return Ok(None) };
+    let group = typed.as_ref();
+    if group.is_empty() || group.len() > 1_024 || group.contains(['/', '+', '#', '\0']) {
+        let message = "must not be empty or longer than 1024 bytes, nor contain `/`, `+` or `#`";
+        return Err(source.error(&typed.span(), "mqtt.shared-group", message));
+    }
+    Ok(Some(group.clone()))
+}
+
+fn status_topic(
+    source: &Source<'_>,
+    raw: &At<String>,
+    default: Option<String>,
+) -> Result<Option<String>, ConfigError> {
+    let Some(typed) = raw else { return Ok(default) };
+    let topic = typed.as_ref();
+    if topic.len() > usize::from(u16::MAX) || topic.contains(['+', '#', '\0']) {
+        let message = "must be a topic: at most 65535 bytes, without `+` and `#`; \"\" for none";
+        return Err(source.error(&typed.span(), "mqtt.status-topic", message));
+    }
+    Ok(Some(topic.clone()).filter(|topic| !topic.is_empty()))
 }
 
 fn keep_alive(source: &Source<'_>, raw: &At<String>, default: Duration) -> Result<Duration, ConfigError> {

@@ -52,7 +52,7 @@ fn dtls_differences(of: &Dtls, other: &Dtls) -> [(&'static str, bool); 7] {
     ]
 }
 
-fn mqtt_differences(of: &Mqtt, other: &Mqtt) -> [(&'static str, bool); 14] {
+fn mqtt_differences(of: &Mqtt, other: &Mqtt) -> [(&'static str, bool); 17] {
     let Mqtt {
         broker,
         version,
@@ -61,6 +61,9 @@ fn mqtt_differences(of: &Mqtt, other: &Mqtt) -> [(&'static str, bool); 14] {
         ca,
         certificate,
         client_id,
+        session_expiry,
+        shared_group,
+        status_topic,
         keep_alive,
         outbox: Outbox { publications, bytes, when_full, sync },
         max_packet,
@@ -74,6 +77,9 @@ fn mqtt_differences(of: &Mqtt, other: &Mqtt) -> [(&'static str, bool); 14] {
         ("mqtt.ca", *ca != other.ca),
         ("mqtt.certificate", *certificate != other.certificate),
         ("mqtt.client-id", *client_id != other.client_id),
+        ("mqtt.session-expiry", *session_expiry != other.session_expiry),
+        ("mqtt.shared-group", *shared_group != other.shared_group),
+        ("mqtt.status-topic", *status_topic != other.status_topic),
         ("mqtt.keep-alive", *keep_alive != other.keep_alive),
         ("mqtt.outbox.publications", *publications != other.outbox.publications),
         ("mqtt.outbox.bytes", *bytes != other.outbox.bytes),
@@ -118,6 +124,8 @@ mod tests {
             ("mqtt.broker", "\"mqtt://b\""),
             ("mqtt.version", "4"),
             ("mqtt.client-id", "\"x\""),
+            ("mqtt.shared-group", "\"g\""),
+            ("mqtt.status-topic", "\"\""),
             ("mqtt.keep-alive", "\"9s\""),
             ("mqtt.outbox.publications", "9"),
             ("mqtt.outbox.bytes", "\"9MiB\""),
@@ -142,6 +150,9 @@ mod tests {
         let before = parse(broker);
         let after = parse(&format!("{broker}mqtt.username = \"u\"\nmqtt.password-file = \"p\""));
         assert_eq!(before.needs_restart(&after), ["mqtt.username", "mqtt.password-file"]);
+        let before = parse("mqtt.client-id = \"x\"\n");
+        let after = parse("mqtt.client-id = \"x\"\nmqtt.session-expiry = \"0s\"\n");
+        assert_eq!(before.needs_restart(&after), ["mqtt.session-expiry"]);
         let broker = "mqtt.broker = \"mqtts://b\"\n";
         let before = parse(broker);
         let after = parse(&format!("{broker}mqtt.ca = \"c\"\nmqtt.certificate = \"p\"\nmqtt.key = \"k\""));

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use broker::{BrokerAddress, BrokerAddressError};
+pub use broker::{BrokerAddress, BrokerAddressError, Scheme};
 pub use error::ConfigError;
 pub(crate) use error::{Source, unknown_key};
 pub use filter::{check_filter, matches_filter};
@@ -210,6 +210,13 @@ pub struct Mqtt {
     /// Client identifier. With one of its own the gateway resumes its session after a reconnect, so that commands
     /// wait at the broker meanwhile; with none it takes a new random one and a clean session.
     pub client_id: Option<String>,
+    /// How long the broker keeps that session while the gateway is away, whole seconds; zero: not at all. MQTT 3.1.1 knows only
+    /// whether.
+    pub session_expiry: Duration,
+    /// The group that shares the subscriptions with this gateway (MQTT 5, 4.8.2); none: each gateway has its own.
+    pub shared_group: Option<String>,
+    /// Where the broker keeps whether the gateway is connected; none: nowhere.
+    pub status_topic: Option<String>,
     /// Keep alive, whole seconds.
     pub keep_alive: Duration,
     /// What waits for the broker.
@@ -230,6 +237,9 @@ impl Default for Mqtt {
             ca: None,
             certificate: None,
             client_id: None,
+            session_expiry: Duration::from_secs(3_600),
+            shared_group: None,
+            status_topic: Some("tidegate/status".to_owned()),
             keep_alive: Duration::from_secs(30),
             outbox: Outbox::default(),
             max_packet: 8 << 20,

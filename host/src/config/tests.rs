@@ -77,7 +77,11 @@ fn errors_name_line_and_key_and_what_would_be_right() {
         ("[dtls]\nhandshake-timeout = \"9s\"", 2, "dtls.retransmission", "below `handshake-timeout`"),
         ("[dtls]\nretransmission = \"2m\"", 2, "dtls.retransmission", "below `handshake-timeout`"),
         ("[dtls]\nmtu = 100", 2, "dtls.mtu", "from 256 to 16384"),
-        ("[mqtt]\nbroker = \"ws://b\"", 2, "mqtt.broker", "not available in this version yet"),
+        ("[mqtt]\nbroker = \"ws://b/a b\"", 2, "mqtt.broker", "no path of a WebSocket"),
+        ("[mqtt]\nsession-expiry = \"1h\"", 2, "mqtt.session-expiry", "needs `client-id`"),
+        ("[mqtt]\nclient-id = \"x\"\nsession-expiry = \"1ms\"", 3, "mqtt.session-expiry", "whole seconds"),
+        ("[mqtt]\nshared-group = \"a/b\"", 2, "mqtt.shared-group", "nor contain `/`"),
+        ("[mqtt]\nstatus-topic = \"a/#\"", 2, "mqtt.status-topic", "without `+` and `#`"),
         ("[mqtt]\nbroker = \"b:1883\"", 2, "mqtt.broker", "write \"embedded\", \"mqtt://host:1883\""),
         ("[mqtt]\nca = \"ca.pem\"", 2, "mqtt.ca", "no meaning without TLS"),
         ("[mqtt]\nversion = 3", 2, "mqtt.version", "write 5, or 4"),
@@ -216,8 +220,7 @@ fn what_is_typed_arrives() {
     };
     assert_eq!(config.dtls, dtls);
     assert_eq!(config.store, Store { path: Some("/etc/tidegate/state".into()), associations: false });
-    let address =
-        BrokerAddress { tls: false, username: Some("gateway".into()), host: "broker".into(), port: 1884 };
+    let address = BrokerAddress { username: Some("gateway".into()), ..BrokerAddress::tcp("broker", 1884) };
     assert_eq!(config.mqtt.broker, Broker::External(address));
     assert_eq!((config.mqtt.version, config.mqtt.keep_alive), (MqttVersion::V4, Duration::from_secs(10)));
     assert_eq!(config.mqtt.username.as_deref(), Some("gateway"));

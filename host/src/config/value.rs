@@ -60,13 +60,21 @@ pub(super) fn duration(
     raw: &At<String>,
     default: Duration,
 ) -> Result<Duration, ConfigError> {
-    let Some(typed) = raw else { return Ok(default) };
-    let duration =
-        units::duration(typed.as_ref()).map_err(|message| source.error(&typed.span(), key, message))?;
-    if duration.is_zero() {
-        return Err(source.error(&typed.span(), key, "must be above zero"));
+    let duration = duration_or_zero(source, key, raw, default)?;
+    match raw {
+        Some(typed) if duration.is_zero() => Err(source.error(&typed.span(), key, "must be above zero")),
+        _ => Ok(duration),
     }
-    Ok(duration)
+}
+
+pub(super) fn duration_or_zero(
+    source: &Source<'_>,
+    key: &str,
+    raw: &At<String>,
+    default: Duration,
+) -> Result<Duration, ConfigError> {
+    let Some(typed) = raw else { return Ok(default) };
+    units::duration(typed.as_ref()).map_err(|message| source.error(&typed.span(), key, message))
 }
 
 pub(super) fn size(

@@ -24,7 +24,7 @@ use outbox::Ticket;
 pub use outbox::{Drain, Gauge, Lane, Outbox, OutboxCounts, OutboxError, OutboxOptions, Refusal, Refused};
 pub use publication::{InvalidPublication, Properties, Publication, QoS};
 pub use session::{
-    Connection, Counts, Credentials, RefusedSubscription, Session, SessionOptions, Subscriber, Subscription,
-    Unsent,
+    Connection, Counts, Credentials, RefusedPublication, RefusedSubscription, Session, SessionGauge,
+    SessionOptions, Subscriber, Subscription, Unsent,
 };
 pub use transport::Tls;

@@ -8,6 +8,7 @@
 
 mod flight;
 mod line;
+mod presence;
 mod task;
 
 use std::fmt;
@@ -20,10 +21,11 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+pub(super) use self::presence::Presence;
 use self::task::{State, Task};
 use super::Tls;
 use super::{Drain, Publication, QoS};
-use crate::config::{Broker, BrokerAddress, Mqtt, MqttVersion};
+use crate::config::{BrokerAddress, Mqtt, MqttVersion};
 
 /// The connection to the broker. Dropped without `shutdown`, it ends at once.
 #[derive(Debug)]
@@ -32,8 +34,34 @@ pub struct Session {
     wanted: watch::Sender<Vec<Subscription>>,
     closing: watch::Sender<Option<Instant>>,
     counters: Arc<Counters>,
+    broker: Arc<str>,
     is_durable: bool,
     task: JoinHandle<usize>,
+}
+
+/// How a session stands; it may outlive the session.
+#[derive(Clone, Debug)]
+pub struct SessionGauge {
+    broker: Arc<str>,
+    connection: watch::Receiver<Connection>,
+    counters: Arc<Counters>,
+}
+
+impl SessionGauge {
+    /// The broker's address, without a user.
+    pub fn broker(&self) -> &str {
+        &self.broker
+    }
+
+    /// How the connection stands now.
+    pub fn connection(&self) -> Connection {
+        self.connection.borrow().clone()
+    }
+
+    /// What has gone through since the start.
+    pub fn counts(&self) -> Counts {
+        self.counters.counts()
+    }
 }
 
 impl Session {
@@ -63,7 +91,8 @@ impl Session {
             state: State::default(),
         };
         let task = tokio::spawn(task.run());
-        let session = Self { connection, wanted, closing, counters, is_durable, task };
+        let broker = options.address.to_string().into();
+        let session = Self { connection, wanted, closing, counters, broker, is_durable, task };
         (session, incoming_receiver)
     }
 
@@ -75,6 +104,15 @@ impl Session {
     /// What has gone through since the start.
     pub fn counts(&self) -> Counts {
         self.counters.counts()
+    }
+
+    /// How others see how it stands.
+    pub fn gauge(&self) -> SessionGauge {
+        SessionGauge {
+            broker: self.broker.clone(),
+            connection: self.connection.clone(),
+            counters: Arc::clone(&self.counters),
+        }
     }
 
     /// How others change what is subscribed to.
@@ -119,17 +157,20 @@ impl Drop for Session {
 /// What a session needs to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionOptions {
-    /// Name or address of the broker; an IPv6 address without brackets.
-    pub host: String,
-    /// Its port.
-    pub port: u16,
+    /// Where the broker is. Its user name is not looked at.
+    pub address: BrokerAddress,
     /// Protocol version.
     pub version: MqttVersion,
     /// Client identifier; not empty, and no leading space.
     pub client_id: String,
-    /// Whether the broker is to keep the session while the gateway is away; needs a client identifier that stays.
-    pub resume: bool,
-    /// TLS, if it is spoken.
+    /// How long the broker is to keep the session while the gateway is away, whole seconds; needs a client identifier that
+    /// stays. Zero: not at all.
+    pub session_expiry: Duration,
+    /// The group that shares the subscriptions, if any.
+    pub shared_group: Option<String>,
+    /// Where the broker keeps whether the gateway is connected, if anywhere.
+    pub status_topic: Option<String>,
+    /// What TLS needs, if the address is one of TLS.
     pub tls: Option<Tls>,
     /// User name and password.
     pub credentials: Option<Credentials>,
@@ -142,11 +183,11 @@ pub struct SessionOptions {
 }
 
 impl SessionOptions {
-    /// What the configuration says, for the broker at this host and port. Reads the password file, and those of TLS.
+    /// What the configuration says, for the broker at this address. Reads the password file, and those of TLS.
     ///
     /// # Errors
     /// One of the files cannot be used; the text names it.
-    pub fn new(mqtt: &Mqtt, host: impl Into<String>, port: u16) -> std::io::Result<Self> {
+    pub fn new(mqtt: &Mqtt, address: BrokerAddress) -> std::io::Result<Self> {
         let credentials = match (&mqtt.username, &mqtt.password_file) {
             (None, _) => None,
             (Some(username), None) => {
@@ -156,18 +197,19 @@ impl SessionOptions {
                 Some(Credentials { username: username.clone(), password: read_password(file)? })
             }
         };
-        let is_tls = matches!(&mqtt.broker, Broker::External(BrokerAddress { tls: true, .. }));
-        let tls = is_tls.then(|| Tls { ca: mqtt.ca.clone(), certificate: mqtt.certificate.clone() });
+        let is_secure = address.scheme.is_secure();
+        let tls = is_secure.then(|| Tls { ca: mqtt.ca.clone(), certificate: mqtt.certificate.clone() });
         if let Some(tls) = &tls {
             tls.check().map_err(std::io::Error::other)?;
         }
         let random = || format!("tidegate-{:08x}", getrandom::u32().unwrap_or_else(|_| std::process::id()));
         Ok(Self {
-            host: host.into(),
-            port,
+            address: BrokerAddress { username: None, ..address },
             version: mqtt.version,
             client_id: mqtt.client_id.clone().unwrap_or_else(random),
-            resume: mqtt.client_id.is_some(),
+            session_expiry: mqtt.client_id.as_ref().map_or(Duration::ZERO, |_| mqtt.session_expiry),
+            shared_group: mqtt.shared_group.clone(),
+            status_topic: mqtt.status_topic.clone(),
             tls,
             credentials,
             password_file: mqtt.password_file.clone(),
@@ -184,11 +226,6 @@ impl SessionOptions {
                 Err(error) => tracing::warn!(%error, "the last password is used"),
             }
         }
-    }
-
-    fn address(&self) -> String {
-        let Self { host, port, tls, .. } = self;
-        BrokerAddress { tls: tls.is_some(), username: None, host: host.clone(), port: *port }.to_string()
     }
 }
 
@@ -234,8 +271,19 @@ pub struct Connection {
     pub subscribed: bool,
     /// Why there is none, in words; none before the first failure and while connected.
     pub error: Option<String>,
-    /// Filters that the broker refused on this connection. Their messages do not come.
+    /// Filters that the broker refused on this connection or the last. Their messages do not come.
     pub refused: Vec<RefusedSubscription>,
+    /// A publication that the broker has refused since the start; not the latest, if there are many.
+    pub refused_publication: Option<RefusedPublication>,
+}
+
+/// A publication that the broker refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedPublication {
+    /// Its topic.
+    pub topic: String,
+    /// The broker's reason.
+    pub reason: String,
 }
 
 /// A filter that the broker refused.
@@ -256,8 +304,16 @@ pub struct Counts {
     pub acknowledged: u64,
     /// Messages that have come in.
     pub received: u64,
-    /// Publications that could not be sent or were refused by the broker, and incoming messages that nobody took.
-    pub dropped: u64,
+    /// Connections that the broker has accepted.
+    pub connections: u64,
+    /// Attempts to connect that failed, and connections that broke.
+    pub failures: u64,
+    /// Publications dropped since the broker has refused them.
+    pub refused: u64,
+    /// Publications dropped since MQTT forbids them, or larger than the broker or the configuration allows.
+    pub unfit: u64,
+    /// Incoming messages dropped since nobody took them: the gateway was stopping.
+    pub untaken: u64,
 }
 
 /// Publications that a shutdown left behind.
@@ -276,22 +332,32 @@ struct Counters {
     published: AtomicU64,
     acknowledged: AtomicU64,
     received: AtomicU64,
-    dropped: AtomicU64,
+    connections: AtomicU64,
+    failures: AtomicU64,
+    refused: AtomicU64,
+    unfit: AtomicU64,
+    untaken: AtomicU64,
 }
 
 impl Counters {
     fn counts(&self) -> Counts {
+        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Counts {
-            published: self.published.load(Ordering::Relaxed),
-            acknowledged: self.acknowledged.load(Ordering::Relaxed),
-            received: self.received.load(Ordering::Relaxed),
-            dropped: self.dropped.load(Ordering::Relaxed),
+            published: of(&self.published),
+            acknowledged: of(&self.acknowledged),
+            received: of(&self.received),
+            connections: of(&self.connections),
+            failures: of(&self.failures),
+            refused: of(&self.refused),
+            unfit: of(&self.unfit),
+            untaken: of(&self.untaken),
         }
     }
 }
 
-fn count(counter: &AtomicU64) {
-    counter.fetch_add(1, Ordering::Relaxed);
+/// Says how many there are with this one.
+fn count(counter: &AtomicU64) -> u64 {
+    counter.fetch_add(1, Ordering::Relaxed) + 1
 }
 
 /// Resolves at the deadline, once there is one.

@@ -1,6 +1,7 @@
 //! The connection to the broker below MQTT.
 
 mod tls;
+mod websocket;
 
 use std::io;
 
@@ -8,8 +9,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use super::SessionOptions;
+use crate::config::{BrokerAddress, Scheme};
 
 pub use tls::Tls;
+use websocket::WebSocket;
 
 /// What packets go over.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -26,17 +29,23 @@ pub(super) struct Failure(pub(super) String);
 /// # Errors
 /// There is no way to the broker.
 pub(super) async fn connect(options: &SessionOptions) -> Result<Box<dyn Stream>, Failure> {
-    let stream = TcpStream::connect((options.host.as_str(), options.port))
-        .await
-        .map_err(|error| Failure::io(&error))?;
+    let BrokerAddress { scheme, host, port, .. } = &options.address;
+    let stream = TcpStream::connect((host.as_str(), *port)).await.map_err(|error| Failure::io(&error))?;
     // Batches are made above; nothing is to wait for more below.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "nodelay");
     }
-    match &options.tls {
-        None => Ok(Box::new(stream)),
-        Some(tls) => Ok(Box::new(tls.connect(stream, &options.host).await?)),
-    }
+    let (address, max_packet) = (&options.address, options.max_packet);
+    Ok(match (scheme, &options.tls) {
+        (Scheme::Ws, _) => Box::new(WebSocket::open(stream, address, max_packet).await?),
+        (Scheme::Mqtts, Some(tls)) => Box::new(tls.connect(stream, host).await?),
+        (Scheme::Wss, Some(tls)) => {
+            Box::new(WebSocket::open(tls.connect(stream, host).await?, address, max_packet).await?)
+        }
+        (Scheme::Mqtt, _) => Box::new(stream),
+        // Never in the clear what was to be secret.
+        (Scheme::Mqtts | Scheme::Wss, None) => return Err(Failure("TLS is wanted, and not set up".into())),
+    })
 }
 
 impl Failure {

@@ -64,8 +64,10 @@ pub(super) struct Greeting {
     pub(super) keep_alive: Option<u16>,
     /// The highest quality of service it takes.
     pub(super) max_qos: Option<QoS>,
-    /// It takes retained messages.
+    /// It takes no retained messages.
     pub(super) no_retain: bool,
+    /// It knows no shared subscriptions.
+    pub(super) no_shared: bool,
 }
 
 /// Bytes that are no packet, or none that a broker sends.
@@ -93,11 +95,11 @@ impl Codec {
         }
     }
 
-    /// CONNECT.
-    pub(super) fn connect(self, buffer: &mut BytesMut, options: &SessionOptions) {
+    /// CONNECT, with the will that the broker publishes when it does not hear of the gateway any more.
+    pub(super) fn connect(self, buffer: &mut BytesMut, options: &SessionOptions, will: Option<Publication>) {
         match self.version {
-            MqttVersion::V4 => v4::connect(buffer, options),
-            MqttVersion::V5 => v5::connect(buffer, options, self.max_packet),
+            MqttVersion::V4 => v4::connect(buffer, options, will),
+            MqttVersion::V5 => v5::connect(buffer, options, self.max_packet, will),
         }
     }
 
@@ -184,7 +186,9 @@ pub(super) enum Acknowledgement {
 fn refusal(code: &str) -> String {
     let advice = match code {
         "BadUserNamePassword" => "bad user name or password; check `username` and `password-file`",
-        "NotAuthorized" => "not authorised; check `username`, `password-file` and the broker's access rules",
+        "NotAuthorized" => {
+            "not authorised; check `username`, `password-file` and the broker's access rules, also for `status-topic`"
+        }
         "RefusedProtocolVersion" | "UnsupportedProtocolVersion" => {
             "the broker does not speak this MQTT version; set `version` to 4 or 5 accordingly"
         }
@@ -193,6 +197,9 @@ fn refusal(code: &str) -> String {
         }
         "ServiceUnavailable" | "ServerUnavailable" | "ServerBusy" => {
             "the broker is not available at the moment"
+        }
+        "TopicNameInvalid" | "RetainNotSupported" | "QoSNotSupported" => {
+            "it does not take the will; set `status-topic` to another topic, or to \"\" for none"
         }
         "Banned" => "the broker has banned this client",
         other => other,

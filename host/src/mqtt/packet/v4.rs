@@ -2,7 +2,8 @@
 
 use bytes::BytesMut;
 use rumqttc::mqttbytes::v4::{
-    Connect, ConnectReturnCode, Login, Packet, Subscribe, SubscribeFilter, SubscribeReasonCode, Unsubscribe,
+    Connect, ConnectReturnCode, LastWill, Login, Packet, Subscribe, SubscribeFilter, SubscribeReasonCode,
+    Unsubscribe,
 };
 use rumqttc::mqttbytes::{self, Error};
 
@@ -49,10 +50,12 @@ pub(super) fn read(buffer: &mut BytesMut, max_packet: usize) -> Result<Option<In
     }))
 }
 
-pub(super) fn connect(buffer: &mut BytesMut, options: &SessionOptions) {
+pub(super) fn connect(buffer: &mut BytesMut, options: &SessionOptions, will: Option<Publication>) {
     let mut connect = Connect::new(options.client_id.as_str());
     connect.keep_alive = u16::try_from(options.keep_alive.as_secs()).unwrap_or(u16::MAX);
-    connect.clean_session = !options.resume;
+    connect.clean_session = options.session_expiry.is_zero();
+    connect.last_will =
+        will.map(|will| LastWill::new(will.topic, will.payload, outward(will.qos), will.retain));
     connect.login =
         options.credentials.as_ref().map(|it| Login::new(it.username.as_str(), it.password.as_str()));
     write(&Packet::Connect(connect), buffer);

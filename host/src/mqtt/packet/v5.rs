@@ -2,8 +2,8 @@
 
 use bytes::{Buf as _, BufMut as _, BytesMut};
 use rumqttc::v5::mqttbytes::v5::{
-    Connect, ConnectProperties, ConnectReturnCode, Filter, Login, Packet, PubAckReason, PubRecReason,
-    Publish, Subscribe, SubscribeReasonCode, Unsubscribe,
+    Connect, ConnectProperties, ConnectReturnCode, Filter, LastWill, Login, Packet, PubAckReason,
+    PubRecReason, Publish, Subscribe, SubscribeReasonCode, Unsubscribe,
 };
 use rumqttc::v5::mqttbytes::{self, Error};
 
@@ -34,6 +34,7 @@ pub(super) fn read(buffer: &mut BytesMut, max_packet: usize) -> Result<Option<In
                     0 => QoS::AtMostOnce,
                     _ => QoS::AtLeastOnce,
                 }),
+                no_shared: given.and_then(|given| given.shared_subscription_available) == Some(0),
                 no_retain: given.and_then(|given| given.retain_available) == Some(0),
             })
         }
@@ -72,19 +73,26 @@ pub(super) fn read(buffer: &mut BytesMut, max_packet: usize) -> Result<Option<In
     }))
 }
 
-pub(super) fn connect(buffer: &mut BytesMut, options: &SessionOptions, max_packet: usize) {
+pub(super) fn connect(
+    buffer: &mut BytesMut,
+    options: &SessionOptions,
+    max_packet: usize,
+    will: Option<Publication>,
+) {
+    let expiry = u32::try_from(options.session_expiry.as_secs()).unwrap_or(u32::MAX);
     let connect = Connect {
         keep_alive: u16::try_from(options.keep_alive.as_secs()).unwrap_or(u16::MAX),
         client_id: options.client_id.clone(),
-        clean_start: !options.resume,
+        clean_start: expiry == 0,
         properties: Some(ConnectProperties {
-            session_expiry_interval: options.resume.then_some(SESSION_EXPIRY),
+            session_expiry_interval: Some(expiry).filter(|expiry| *expiry > 0),
             max_packet_size: u32::try_from(max_packet).ok(),
             ..ConnectProperties::new()
         }),
     };
     let login = options.credentials.as_ref().map(|it| Login::new(it.username.as_str(), it.password.as_str()));
-    write(&Packet::Connect(connect, None, login), buffer);
+    let will = will.map(|will| LastWill::new(will.topic, will.payload, outward(will.qos), will.retain, None));
+    write(&Packet::Connect(connect, will, login), buffer);
 }
 
 pub(super) fn subscribe(buffer: &mut BytesMut, packet: u16, subscriptions: &[Subscription]) {
@@ -172,9 +180,6 @@ fn inward(qos: mqttbytes::QoS) -> QoS {
         mqttbytes::QoS::ExactlyOnce => QoS::ExactlyOnce,
     }
 }
-
-/// Seconds for which the broker keeps the session of a gateway that is away.
-const SESSION_EXPIRY: u32 = 3600;
 
 // Property identifiers (2.2.2.2).
 const MESSAGE_EXPIRY_INTERVAL: u8 = 2;

@@ -6,7 +6,9 @@
 //! 3. QoS 2: PUBREC, PUBREL is written; PUBCOMP, and it is done;
 //! 4. a new connection [resumes](Flight::resume): all that is left is written again in its order, before anything new. In a
 //!    session that the broker has kept with the same packet identifier, and of a QoS 2 message that has had its PUBREC only the
-//!    PUBREL. In a new session all of it as new: then a QoS 2 message may come twice, but is not lost.
+//!    PUBREL. In a new session all of it as new: then a QoS 2 message may come twice, but is not lost;
+//! 5. a session of before this process began may hold QoS 2 messages under identifiers that nobody remembers: a new message under one
+//!    of them would be taken for a repetition (4.3.3), and lost. So each is released before it is used for the first time.
 
 use std::collections::VecDeque;
 
@@ -24,6 +26,10 @@ pub(super) struct Flight {
     /// How many at the front have been written on this connection; the others were left by an earlier one.
     written: usize,
     last_packet: u16,
+    /// A bit for each identifier that the broker may hold for an earlier process; empty if there are none.
+    stale: Vec<u64>,
+    /// Whether there was a connection.
+    was_connected: bool,
 }
 
 #[derive(Debug)]
@@ -66,9 +72,14 @@ impl Flight {
     /// A connection begins, to a session that the broker has kept or not. So many may be unacknowledged.
     pub(super) fn resume(&mut self, kept: bool, window: u16) {
         (self.window, self.open, self.written) = (usize::from(window.max(1)), 0, 0);
+        let is_first = !std::mem::replace(&mut self.was_connected, true);
         if kept {
+            if is_first {
+                self.stale = vec![u64::MAX; IDENTIFIERS / 64];
+            }
             return;
         }
+        self.stale.clear();
         for sent in &mut self.sent {
             sent.packet = 0;
             if sent.stage == Stage::Released {
@@ -79,22 +90,27 @@ impl Flight {
 
     /// What is to be written next of what an earlier connection has left, while the window has room. `end`: how many
     /// bytes of the connection are written when it is; it is asked after the step.
-    pub(super) fn again(&mut self, write: impl FnOnce(Step<'_>) -> u64) -> bool {
+    pub(super) fn again(&mut self, mut write: impl FnMut(Step<'_>) -> u64) -> bool {
         if self.written == self.sent.len() || self.open >= self.window {
             return false;
         }
         let next = &self.sent[self.written];
-        let packet = match (next.publication.qos, next.packet) {
+        let qos = next.publication.qos;
+        let packet = match (qos, next.packet) {
             (QoS::AtMostOnce, _) => 0,
             (_, 0) => self.free_packet(),
             (_, packet) => packet,
         };
+        let is_stale = qos == QoS::ExactlyOnce && self.freshen(packet);
         let sent = &mut self.sent[self.written];
         let Sent { publication, stage, .. } = sent;
         let repeated = sent.packet != 0;
         match stage {
             Stage::Writing(end) => *end = write(Step::Publish { publication, packet: 0, repeated: false }),
             Stage::Published => {
+                if is_stale {
+                    write(Step::Release { packet });
+                }
                 write(Step::Publish { publication, packet, repeated });
             }
             Stage::Released => {
@@ -110,10 +126,13 @@ impl Flight {
     }
 
     /// A publication is written for the first time. Only while [open](Self::is_open).
-    pub(super) fn enter(&mut self, taken: Taken, write: impl FnOnce(Step<'_>) -> u64) {
+    pub(super) fn enter(&mut self, taken: Taken, mut write: impl FnMut(Step<'_>) -> u64) {
         let Taken { ticket, publication } = taken;
         let has_packet = publication.qos != QoS::AtMostOnce;
         let packet = if has_packet { self.free_packet() } else { 0 };
+        if publication.qos == QoS::ExactlyOnce && self.freshen(packet) {
+            write(Step::Release { packet });
+        }
         let end = write(Step::Publish { publication: &publication, packet, repeated: false });
         let stage = if has_packet { Stage::Published } else { Stage::Writing(end) };
         self.open += usize::from(has_packet);
@@ -149,10 +168,16 @@ impl Flight {
         true
     }
 
-    /// PUBREC with a refusal, or PUBCOMP: the QoS 2 message, if it is one that was sent.
-    pub(super) fn completed(&mut self, packet: u16) -> Option<(Ticket, Publication)> {
+    /// PUBREC with a refusal: the QoS 2 message, if it is one that was sent.
+    pub(super) fn refused(&mut self, packet: u16) -> Option<(Ticket, Publication)> {
         let at = self.find(packet, QoS::ExactlyOnce)?;
         self.close(at)
+    }
+
+    /// PUBCOMP: the QoS 2 message, if it is one that was sent and received. It may be about an earlier one.
+    pub(super) fn completed(&mut self, packet: u16) -> Option<(Ticket, Publication)> {
+        let at = self.find(packet, QoS::ExactlyOnce)?;
+        if self.sent[at].stage == Stage::Released { self.close(at) } else { None }
     }
 
     /// A packet identifier that no message has.
@@ -164,6 +189,15 @@ impl Flight {
                 return self.last_packet;
             }
         }
+    }
+
+    /// Whether the broker may hold a message under an identifier that this process has not used yet; from now on it has.
+    fn freshen(&mut self, packet: u16) -> bool {
+        let (at, bit) = (usize::from(packet / 64), 1 << (packet % 64));
+        let Some(word) = self.stale.get_mut(at) else { return false };
+        let is_stale = *word & bit != 0;
+        *word &= !bit;
+        is_stale
     }
 
     /// Mostly the first.
@@ -185,6 +219,8 @@ impl Flight {
 
 /// How much may be under way, also of QoS 0.
 const MOST: usize = 1_024;
+/// Packet identifiers, with 0, which is none.
+const IDENTIFIERS: usize = 1 << 16;
 
 #[cfg(test)]
 mod tests {
@@ -253,6 +289,7 @@ mod tests {
         let mut flight = flight(1);
         enter(&mut flight, 1, QoS::ExactlyOnce);
         assert_eq!(topic(flight.acknowledged(1)), None);
+        assert_eq!(topic(flight.completed(1)), None, "it was not received");
         assert!(flight.received(1));
         assert!(flight.received(1), "PUBREC may come again");
         assert!(!flight.is_open());
@@ -299,6 +336,28 @@ mod tests {
         assert_eq!(again(&mut flight), ["1@3", "2@4"]);
         assert_eq!(topic(flight.completed(1)), None, "an old identifier means nothing");
         assert_eq!(topic(flight.acknowledged(4)).as_deref(), Some("2"));
+    }
+
+    /// What a broker holds from before a crash would swallow a new message with the same identifier.
+    #[test]
+    fn in_a_session_of_before_each_identifier_is_released_once_before_qos_2_uses_it() {
+        let mut flight = Flight::default();
+        flight.resume(true, 9);
+        let mut written = Vec::new();
+        for (number, qos) in [(1, QoS::AtLeastOnce), (2, QoS::ExactlyOnce)] {
+            flight.enter(taken(number, qos), |step| {
+                written.push(text(&step));
+                number
+            });
+        }
+        assert_eq!(written, ["1@1", "release@2", "2@2"]);
+        assert_eq!(topic(flight.completed(2)), None, "that is the old one");
+        assert!(flight.received(2));
+        assert_eq!(topic(flight.completed(2)).as_deref(), Some("2"));
+        flight.last_packet = 1;
+        assert_eq!(enter(&mut flight, 3, QoS::ExactlyOnce), "3@2", "it is known now");
+        flight.resume(true, 9);
+        assert_eq!(again(&mut flight), ["1+@1", "3+@2"], "this process was connected before");
     }
 
     #[test]

@@ -17,9 +17,11 @@ use tracing::{debug, info, warn};
 
 use super::flight::{Flight, Step};
 use super::line::{Line, Ready};
-use super::{Connection, Counters, RefusedSubscription, SessionOptions, Subscription, count, deadline};
+use super::{
+    Connection, Counters, Presence, RefusedPublication, RefusedSubscription, SessionOptions, Subscription,
+    count, deadline,
+};
 use crate::mqtt::backoff::Backoff;
-use crate::mqtt::outbox::Taken;
 use crate::mqtt::packet::{Acknowledgement, Codec, Greeting, Incoming};
 use crate::mqtt::publication::{Publication, QoS};
 use crate::mqtt::transport::{self, Failure};
@@ -52,6 +54,8 @@ struct Terms {
     greeting: Greeting,
     /// Subscriptions that the broker has not answered yet, by packet identifier.
     subscribing: HashMap<u16, Vec<Subscription>>,
+    /// The message that says how the gateway stands, while the broker has not answered it.
+    announced: Option<u16>,
 }
 
 /// What comes next on a connection.
@@ -138,11 +142,13 @@ impl Task {
         let keep_alive = greeting.keep_alive.filter(|seconds| *seconds > 0);
         let keep_alive =
             keep_alive.map_or(self.options.keep_alive, |seconds| Duration::from_secs(seconds.into()));
-        let mut terms = Terms { greeting, subscribing: HashMap::new() };
+        let mut terms = Terms { greeting, subscribing: HashMap::new(), announced: None };
+        self.announce(&mut line, &mut terms, Presence::Online);
         self.subscribe(&mut line, &mut terms, true);
         loop {
             self.fill(&mut line, &terms);
             if self.state.is_closing && !line.leaving && self.left() == 0 {
+                self.announce(&mut line, &mut terms, Presence::Stopped);
                 line.codec.disconnect(&mut line.output);
                 line.leaving = true;
             }
@@ -189,7 +195,7 @@ impl Task {
         self.options.renew();
         let stream = transport::connect(&self.options).await?;
         let mut line = Line::new(stream, Codec::new(self.options.version, self.options.max_packet));
-        line.codec.connect(&mut line.output, &self.options);
+        line.codec.connect(&mut line.output, &self.options, Presence::Offline.publication(&self.options));
         loop {
             match line.exchange().await? {
                 Ready::Written(_) => {}
@@ -206,13 +212,28 @@ impl Task {
 
     fn connected(&mut self, greeting: &Greeting) {
         let resumed = greeting.resumed;
-        info!(broker = %self.options.address(), resumed, "connected to the MQTT broker");
+        count(&self.counters.connections);
+        info!(broker = %self.options.address, resumed, "connected to the MQTT broker");
         self.state.flight.resume(resumed, greeting.receive_max.map_or(WINDOW, |most| most.min(WINDOW)));
         if !resumed {
             self.state.received.clear();
             self.state.made.clear();
         }
-        self.connection.send_replace(Connection { connected: true, ..Connection::default() });
+        self.connection.send_modify(|connection| {
+            let refused_publication = connection.refused_publication.take();
+            *connection = Connection { connected: true, refused_publication, ..Connection::default() };
+        });
+    }
+
+    /// Has the broker keep how the gateway stands. Should this be lost, so is the connection, and the next one says it anew.
+    fn announce(&mut self, line: &mut Line, terms: &mut Terms, presence: Presence) {
+        let Some(mut publication) = presence.publication(&self.options) else { return };
+        if let Err(reason) = fit(&mut publication, &self.options, &terms.greeting) {
+            return debug!(topic = publication.topic, reason, "the broker does not take it");
+        }
+        let packet = if publication.qos == QoS::AtMostOnce { 0 } else { self.state.flight.free_packet() };
+        line.codec.publish(&mut line.output, &publication, packet, false);
+        terms.announced = Some(packet);
     }
 
     /// Asks for the subscriptions that are wanted, and ends those that nobody wants any more. A session that the broker has kept
@@ -227,14 +248,22 @@ impl Task {
         let gone: Vec<String> = gone.map(|old| old.filter).collect();
         if !gone.is_empty() {
             let packet = self.state.flight.free_packet();
+            let gone = gone.into_iter().map(|filter| shared(&self.options, filter)).collect();
             line.codec.unsubscribe(&mut line.output, packet, gone);
         }
         if wanted.is_empty() {
             self.connection.send_modify(|connection| connection.subscribed = true);
+        } else if self.options.shared_group.is_some() && terms.greeting.no_shared {
+            // To ask for them all the same would end the connection (MQTT 5, 3.2.2.3.13).
+            let reason = "the broker has no shared subscriptions; remove `shared-group`";
+            let refusals = wanted.iter().map(|_| Some(reason.to_owned())).collect();
+            self.subscribed(&wanted, refusals);
         } else {
             debug!(filters = wanted.len(), "subscribing");
             let packet = self.state.flight.free_packet();
-            line.codec.subscribe(&mut line.output, packet, &wanted);
+            let mut asked = wanted.clone();
+            asked.iter_mut().for_each(|it| it.filter = shared(&self.options, std::mem::take(&mut it.filter)));
+            line.codec.subscribe(&mut line.output, packet, &asked);
             terms.subscribing.insert(packet, wanted);
         }
     }
@@ -257,11 +286,13 @@ impl Task {
         while line.output.len() < OUTPUT && state.flight.again(|step| write(step, line)) {}
         while line.output.len() < OUTPUT && state.flight.is_open() && !line.leaving {
             let Some(mut taken) = drain.try_take() else { return };
-            match fit(&mut taken, options, &terms.greeting) {
+            match fit(&mut taken.publication, options, &terms.greeting) {
                 Ok(()) => state.flight.enter(taken, |step| write(step, line)),
                 Err(reason) => {
-                    count(&counters.dropped);
-                    warn!(topic = taken.publication.topic, reason, "publication dropped");
+                    let unfit = count(&counters.unfit);
+                    if unfit.is_power_of_two() {
+                        warn!(topic = taken.publication.topic, reason, unfit, "publication dropped");
+                    }
                     drain.done(taken.ticket);
                 }
             }
@@ -280,6 +311,12 @@ impl Task {
     fn take(&mut self, packet: Incoming, line: &mut Line, terms: &mut Terms) -> Result<(), Failure> {
         match packet {
             Incoming::Publish { packet, publication } => self.hand_on(line, publication, packet),
+            Incoming::PubAck { packet, refused } if terms.announced == Some(packet) => {
+                terms.announced = None;
+                if let (Some(reason), Some(topic)) = (refused, &self.options.status_topic) {
+                    warn!(topic, reason, "the MQTT broker does not let the gateway say how it stands");
+                }
+            }
             Incoming::PubAck { packet, refused } => {
                 let done = self.state.flight.acknowledged(packet);
                 self.finish(done, refused);
@@ -289,7 +326,7 @@ impl Task {
                 line.codec.acknowledge(&mut line.output, Acknowledgement::Rel, packet);
             }
             Incoming::PubRec { packet, refused } => {
-                let done = self.state.flight.completed(packet);
+                let done = self.state.flight.refused(packet);
                 self.finish(done, refused);
             }
             Incoming::PubComp { packet } => {
@@ -324,7 +361,7 @@ impl Task {
         count(&self.counters.received);
         match self.incoming.try_send(publication) {
             Ok(()) => {}
-            Err(mpsc::error::TrySendError::Closed(_)) => count(&self.counters.dropped),
+            Err(mpsc::error::TrySendError::Closed(_)) => drop(count(&self.counters.untaken)),
             Err(mpsc::error::TrySendError::Full(publication)) => {
                 line.waiting = Some((publication, packet));
                 return;
@@ -339,7 +376,7 @@ impl Task {
         let qos = publication.qos;
         match permit {
             Some(permit) => drop(permit.send(publication)),
-            None => count(&self.counters.dropped),
+            None => drop(count(&self.counters.untaken)),
         }
         acknowledge(line, qos, packet);
     }
@@ -348,10 +385,15 @@ impl Task {
     fn finish(&mut self, done: Option<(Ticket, Publication)>, refused: Option<String>) {
         let Some((ticket, publication)) = done else { return };
         match refused {
-            None => count(&self.counters.acknowledged),
+            None => drop(count(&self.counters.acknowledged)),
             Some(reason) => {
-                count(&self.counters.dropped);
-                warn!(topic = publication.topic, reason, "the MQTT broker has refused a publication");
+                let refused = count(&self.counters.refused);
+                if refused.is_power_of_two() {
+                    let topic = publication.topic;
+                    warn!(topic, reason, refused, "the MQTT broker has refused a publication");
+                    let last = Some(RefusedPublication { topic, reason });
+                    self.connection.send_modify(|connection| connection.refused_publication = last);
+                }
             }
         }
         self.drain.done(ticket);
@@ -376,7 +418,8 @@ impl Task {
 
     /// The first failure of its kind is logged as a warning, its repetitions for those who look closer.
     fn failed(&self, failure: &Failure, delay: Duration, logged: &mut Option<Failure>) {
-        let broker = self.options.address();
+        count(&self.counters.failures);
+        let broker = &self.options.address;
         if logged.as_ref() == Some(failure) {
             debug!(%broker, reason = %failure, ?delay, "still no connection to the MQTT broker");
         } else {
@@ -384,7 +427,10 @@ impl Task {
             *logged = Some(failure.clone());
         }
         let error = Some(failure.to_string());
-        self.connection.send_replace(Connection { error, ..Connection::default() });
+        // What was refused may be why.
+        self.connection.send_modify(|connection| {
+            (connection.connected, connection.subscribed, connection.error) = (false, false, error);
+        });
     }
 }
 
@@ -397,9 +443,16 @@ fn acknowledge(line: &mut Line, qos: QoS, packet: u16) {
     line.codec.acknowledge(&mut line.output, what, packet);
 }
 
+/// A filter as the broker is asked for it (MQTT 5, 4.8.2).
+fn shared(options: &SessionOptions, filter: String) -> String {
+    match &options.shared_group {
+        Some(group) => format!("$share/{group}/{filter}"),
+        None => filter,
+    }
+}
+
 /// Fits a publication to what the broker takes. What MQTT or the broker forbids would end each connection.
-fn fit(taken: &mut Taken, options: &SessionOptions, greeting: &Greeting) -> Result<(), String> {
-    let publication = &mut taken.publication;
+fn fit(publication: &mut Publication, options: &SessionOptions, greeting: &Greeting) -> Result<(), String> {
     publication.check().map_err(|invalid| invalid.to_string())?;
     let size = publication.packet_size();
     let limit = greeting.max_packet.map_or(options.max_packet, |most| most.min(options.max_packet));

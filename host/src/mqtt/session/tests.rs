@@ -14,8 +14,8 @@ async fn guarded<T>(future: impl Future<Output = T>) -> T {
 }
 
 fn options(version: MqttVersion, port: u16) -> SessionOptions {
-    let mqtt = Mqtt { version, ..Mqtt::default() };
-    SessionOptions::new(&mqtt, "127.0.0.1", port).unwrap()
+    let mqtt = Mqtt { version, status_topic: None, ..Mqtt::default() };
+    SessionOptions::new(&mqtt, BrokerAddress::tcp("127.0.0.1", port)).unwrap()
 }
 
 fn start(options: &SessionOptions, filters: &[&str]) -> (Session, mpsc::Receiver<Publication>, Lane) {
@@ -115,7 +115,7 @@ async fn what_mqtt_forbids_is_dropped_and_the_rest_goes_on() {
     let huge = Publication { payload: vec![0; 9 << 20], ..numbered(2, QoS::AtLeastOnce) };
     lane.offer(vec![forbidden, huge, numbered(3, QoS::AtLeastOnce)]).unwrap();
     assert_eq!(number(&guarded(incoming.recv()).await.unwrap()), 3);
-    assert_eq!(session.counts().dropped, 2);
+    assert_eq!(session.counts().unfit, 2);
     assert!(session.connection().borrow().connected);
 }
 
@@ -293,11 +293,11 @@ fn a_password_is_read_from_its_file_and_never_printed() {
     let file = folder.path().join("password");
     std::fs::write(&file, "s3cret\n").unwrap();
     let mqtt = Mqtt { username: Some("u".into()), password_file: Some(file), ..Mqtt::default() };
-    let options = SessionOptions::new(&mqtt, "b", 1).unwrap();
+    let options = SessionOptions::new(&mqtt, BrokerAddress::tcp("b", 1)).unwrap();
     assert_eq!(options.credentials.as_ref().unwrap().password, "s3cret");
     assert!(!format!("{options:?}").contains("s3cret"));
 
     let missing = Mqtt { password_file: Some("no/such/file".into()), ..mqtt };
-    let error = SessionOptions::new(&missing, "b", 1).unwrap_err().to_string();
+    let error = SessionOptions::new(&missing, BrokerAddress::tcp("b", 1)).unwrap_err().to_string();
     assert!(error.contains("mqtt.password-file: no/such/file"), "{error}");
 }
