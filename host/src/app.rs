@@ -6,6 +6,7 @@
 
 mod keeping;
 mod security;
+mod service;
 
 use std::net::{SocketAddr, UdpSocket};
 use std::pin::pin;
@@ -25,7 +26,7 @@ use crate::config::{self, BrokerAddress, Config};
 use crate::deployment::{self, Deployment, Outlet};
 use crate::model::{self, Folder, Readers, Reading, Watch};
 use crate::mqtt::{EmbeddedBroker, Outbox, OutboxOptions, Session, SessionOptions};
-use crate::net::{self, Clock, Directory, Shard, ShardHandle};
+use crate::net::{Clock, Directory, Inherited, Shard, ShardHandle};
 use crate::plugin::Engine;
 use keeping::Keeping;
 use security::Security;
@@ -44,6 +45,7 @@ pub struct Gateway {
     keeping: Option<Keeping>,
     stop: watch::Sender<bool>,
     shards: Vec<JoinHandle<()>>,
+    handles: Vec<ShardHandle>,
     downlink: JoinHandle<()>,
     /// Dropped last: the clock of every translator call.
     _engine: Arc<Engine>,
@@ -61,8 +63,9 @@ impl Gateway {
         let count = shard_count(config)?;
         let mut keeping = Keeping::open(config, count)?;
         let mut security = Security::prepare(config, count, keeping.as_ref().map(Keeping::store))?;
-        let coap = net::bind_listeners("[coap] listen", &config.coap.listen, count.into())?;
-        let dtls = net::bind_listeners("[dtls] listen", &config.dtls.listen, count.into())?;
+        let mut inherited = Inherited::take().context("sockets of the service manager")?;
+        let coap = inherited.bind("[coap] listen", &config.coap.listen, count.into())?;
+        let dtls = inherited.bind("[dtls] listen", &config.dtls.listen, count.into())?;
         let http = admin::bind(&config.http.listen)?;
         let listening = (addresses(&coap), addresses(&dtls));
         let (embedded, options) = broker(config).await?;
@@ -110,7 +113,7 @@ impl Gateway {
         admin::serve(http, &seen, &stopped)?;
         let translators = deployment::Watch::start(deployment, outlet, slots, LOOK_EVERY, stopped.clone())?;
         let security = security.map(|security| security.start(config, handles.clone(), stopped.clone()));
-        let readers = Readers { current: Arc::clone(&shared.models), shards: handles };
+        let readers = Readers { current: Arc::clone(&shared.models), shards: handles.clone() };
         let models = Watch::start(folder, readers, LOOK_EVERY, stopped);
         let (coap, dtls) = listening;
         Ok(Self {
@@ -125,6 +128,7 @@ impl Gateway {
             keeping,
             stop,
             shards,
+            handles,
             downlink,
             _engine: engine,
         })
@@ -201,14 +205,19 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let gateway = Gateway::start(&config).await?;
     let (coap, dtls) = (list(gateway.coap()), list(gateway.dtls()));
     tracing::info!(coap, dtls, mqtt = gateway.broker(), version = env!("CARGO_PKG_VERSION"), "ready");
+    service::ready(gateway.handles.clone());
     let mut stop = pin!(stop_signal());
     let signal = loop {
         tokio::select! {
             signal = &mut stop => break signal?,
-            Some(()) = hangups.recv() => gateway.read_again(),
+            Some(()) = hangups.recv() => {
+                service::reloading();
+                gateway.read_again();
+            }
         }
     };
     tracing::info!(signal, "stopping");
+    service::stopping();
     gateway.stop().await;
     tracing::info!("stopped");
     Ok(())

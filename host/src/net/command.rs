@@ -6,7 +6,7 @@ use tidegate_dtls::credential::Credentials;
 use tidegate_proto::coap::Peer;
 use tidegate_proto::lwm2m::model::Models;
 use tidegate_proto::lwm2m::server::{Handover, Request};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// What others ask of a shard.
 #[derive(Debug)]
@@ -41,6 +41,8 @@ pub enum Command {
     Kept(Vec<(u64, u64)>),
     /// What has changed of clients up to this turn is durable.
     ClientsKept(u64),
+    /// Say that this was read.
+    Answer(oneshot::Sender<()>),
 }
 
 /// How others reach a shard. When the last handle is gone, the shard ends.

@@ -24,4 +24,4 @@ pub use directory::Directory;
 pub use route::Homes;
 pub use secure::Secure;
 pub use shard::{Shard, Uplink};
-pub use socket::{BindError, bind_listeners};
+pub use socket::{BindError, Inherited};

@@ -326,6 +326,7 @@ impl<U: Uplink> Driver<U> {
             Command::ClientsKept(turn) => self.server.kept(now, turn),
             // The turn itself is all that is wanted.
             Command::Wake => {}
+            Command::Answer(answer) => drop(answer.send(())),
         }
         self.pump();
     }

@@ -1,8 +1,12 @@
 //! Listening sockets: one per shard and address, sharing the port.
+//!
+//! A service manager may have opened some and hand them over (sd_listen_fds(3)). It holds them while the gateway restarts, and what
+//! comes meanwhile waits in the kernel: the devices notice nothing.
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 
+use listenfd::ListenFd;
 use socket2::{Domain, Protocol, Socket, Type};
 use thiserror::Error;
 
@@ -18,31 +22,82 @@ pub struct BindError {
     pub source: io::Error,
 }
 
-/// Binds each address once per shard. The outer vector is by shard, the inner one by address.
-///
-/// A port of 0 is chosen by the system for the first shard and shared by the others. `key` is the one of the configuration
-/// that names the addresses.
-///
-/// # Errors
-/// The first address that cannot be had.
-pub fn bind_listeners(
-    key: &'static str,
-    addresses: &[SocketAddr],
-    shards: usize,
-) -> Result<Vec<Vec<UdpSocket>>, BindError> {
-    let mut by_shard: Vec<Vec<UdpSocket>> = (0..shards).map(|_| Vec::new()).collect();
-    for &configured in addresses {
-        let failed = |source| BindError { key, address: configured, source };
-        // Sockets that share a port would also share it with another gateway that is already running: a plain
-        // bind first finds out.
-        let probe = open(configured, false).map_err(failed)?;
-        let address = probe.local_addr().map_err(failed)?;
-        drop(probe);
-        for sockets in &mut by_shard {
-            sockets.push(open(address, true).map_err(failed)?);
+/// The sockets that were handed over, each for the address that it is bound to.
+#[derive(Debug, Default)]
+pub struct Inherited {
+    sockets: Vec<(SocketAddr, UdpSocket)>,
+}
+
+impl Inherited {
+    /// Takes them; there may be none. Only the first call finds any.
+    ///
+    /// # Errors
+    /// One of them is no UDP socket.
+    pub fn take() -> io::Result<Self> {
+        let mut handed = ListenFd::from_env();
+        let mut sockets = Vec::new();
+        for at in 0..handed.len() {
+            if let Some(socket) = handed.take_udp_socket(at)? {
+                sockets.push((socket.local_addr()?, socket));
+            }
+        }
+        Ok(Self { sockets })
+    }
+
+    /// Binds each address once per shard. The outer vector is by shard, the inner one by address. A socket that was handed over for an
+    /// address becomes the first shard's.
+    ///
+    /// A port of 0 is chosen by the system for the first shard and shared by the others. `key` is the one of the configuration
+    /// that names the addresses.
+    ///
+    /// # Errors
+    /// The first address that cannot be had.
+    pub fn bind(
+        &mut self,
+        key: &'static str,
+        addresses: &[SocketAddr],
+        shards: usize,
+    ) -> Result<Vec<Vec<UdpSocket>>, BindError> {
+        let mut by_shard: Vec<Vec<UdpSocket>> = (0..shards).map(|_| Vec::new()).collect();
+        for &configured in addresses {
+            let failed = |source| BindError { key, address: configured, source };
+            let mut handed = self.adopt(configured, shards).map_err(failed)?;
+            let address = match &handed {
+                Some(_) => configured,
+                // Sockets that share a port would also share it with another gateway that is already running: a plain
+                // bind first finds out.
+                None => open(configured, false).and_then(|probe| probe.local_addr()).map_err(failed)?,
+            };
+            for sockets in &mut by_shard {
+                let socket = handed.take().map_or_else(|| open(address, true), Ok);
+                sockets.push(socket.map_err(failed)?);
+            }
+        }
+        Ok(by_shard)
+    }
+
+    /// What was handed over for an address.
+    fn adopt(&mut self, address: SocketAddr, shards: usize) -> io::Result<Option<UdpSocket>> {
+        let Some(at) = self.sockets.iter().position(|(bound, _)| *bound == address) else { return Ok(None) };
+        let (_, socket) = self.sockets.swap_remove(at);
+        let socket = Socket::from(socket);
+        if shards > 1 && !socket.reuse_port()? {
+            let message =
+                "the service manager's socket does not share its port; set ReusePort=yes in its unit";
+            return Err(io::Error::other(message));
+        }
+        prepare(&socket)?;
+        tracing::info!(%address, "listening on the service manager's socket");
+        Ok(Some(socket.into()))
+    }
+}
+
+impl Drop for Inherited {
+    fn drop(&mut self) {
+        for (address, _) in &self.sockets {
+            tracing::warn!(%address, "the service manager's socket is closed: no listener has this address");
         }
     }
-    Ok(by_shard)
 }
 
 fn open(address: SocketAddr, share: bool) -> io::Result<UdpSocket> {
@@ -51,12 +106,16 @@ fn open(address: SocketAddr, share: bool) -> io::Result<UdpSocket> {
         socket.set_only_v6(true)?;
     }
     socket.set_reuse_port(share)?;
+    prepare(&socket)?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+fn prepare(socket: &Socket) -> io::Result<()> {
     if let Err(error) = socket.set_recv_buffer_size(RECEIVE_BUFFER) {
         tracing::debug!(%error, "the kernel refuses a larger receive buffer");
     }
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    Ok(socket.into())
+    socket.set_nonblocking(true)
 }
 
 fn hint(error: &io::Error, key: &str) -> String {
@@ -78,15 +137,38 @@ mod tests {
     #[test]
     fn a_port_in_use_is_refused_with_the_address_and_a_hint() {
         let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let error =
-            bind_listeners("[dtls] listen", &[taken.local_addr().unwrap()], 2).unwrap_err().to_string();
+        let error = Inherited::default()
+            .bind("[dtls] listen", &[taken.local_addr().unwrap()], 2)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(&taken.local_addr().unwrap().to_string()), "{error}");
         assert!(error.contains("another program has this port, see [dtls] listen"), "{error}");
     }
 
     #[test]
+    fn a_socket_that_was_handed_over_is_the_first_shards_and_must_share_its_port() {
+        let address: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let handed = |share| {
+            let socket = open(address, share).unwrap();
+            let bound = socket.local_addr().unwrap();
+            (Inherited { sockets: vec![(bound, socket)] }, bound)
+        };
+        let (mut inherited, bound) = handed(true);
+        let sockets = inherited.bind("[coap] listen", &[bound], 2).unwrap();
+        assert!(inherited.sockets.is_empty());
+        assert!(sockets.iter().all(|of| of[0].local_addr().unwrap() == bound));
+        drop((inherited, sockets));
+        let (mut inherited, bound) = handed(false);
+        let error = inherited.bind("[coap] listen", &[bound], 2).unwrap_err().to_string();
+        assert!(error.contains("ReusePort=yes"), "{error}");
+        let (mut inherited, bound) = handed(false);
+        assert_eq!(inherited.bind("[coap] listen", &[bound], 1).unwrap().len(), 1);
+    }
+
+    #[test]
     fn shards_share_the_port_that_the_system_chose() {
-        let sockets = bind_listeners("[coap] listen", &["127.0.0.1:0".parse().unwrap()], 3).unwrap();
+        let address = "127.0.0.1:0".parse().unwrap();
+        let sockets = Inherited::default().bind("[coap] listen", &[address], 3).unwrap();
         let ports: Vec<u16> = sockets.iter().map(|of| of[0].local_addr().unwrap().port()).collect();
         assert_eq!(ports.len(), 3);
         assert!(ports[0] != 0 && ports.iter().all(|port| *port == ports[0]));
