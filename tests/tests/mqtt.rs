@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use anyhow::{Result, ensure};
+use coap_lite::MessageType;
 use serde_json::{Value as Json, json};
 use tidegate_tests::{
     Application, Broker, Certified, Device, Gateway, Message, Mosquitto, MqttVersion, Setup, Value,
@@ -157,6 +158,44 @@ fn a_session_that_the_broker_keeps_holds_commands_while_the_gateway_is_away() ->
         let first = if waits { 1 } else { 2 };
         ensure!(answer.json().is_some_and(|json| json["reqID"] == first), "{version} {expiry}: {answer:?}");
     }
+    Ok(())
+}
+
+#[test]
+fn an_answer_goes_where_an_application_wants_it_with_what_it_is_to_repeat() -> Result<()> {
+    let broker = Mosquitto::start()?;
+    let application = Application::connect(broker.port(), MqttVersion::V5)?;
+    let mut setup = Setup::new(Broker::On(broker.port()), "fixed");
+    setup.settings["publish_properties"] = json!(true);
+    let gateway = Gateway::start(&setup)?;
+    let mut device = Device::new(gateway.coap(), "sensor")?;
+    device.register()?;
+    let registered = application.take("register", |message| message.topic == "up/register")?;
+    ensure!(registered.content_type.as_deref() == Some("application/json"), "{registered:?}");
+    ensure!(registered.user == [("endpoint".to_owned(), "sensor".to_owned())], "{:?}", registered.user);
+    // What can be read, what nobody has, what is no command, and what is not even JSON.
+    let commands = [
+        ("sensor", read_command(1, "/3/0/0"), "2.05"),
+        ("nobody", read_command(2, "/3/0/0"), "4.04"),
+        ("sensor", json!({ "reqID": 3, "msgType": "nonsense", "data": {} }), "4.00"),
+        ("sensor", json!("text"), "4.00"),
+    ];
+    for (number, (endpoint, command, code)) in commands.into_iter().enumerate() {
+        let (topic, correlation) = (format!("reply/{number}"), [0x1f, 0xff, number as u8]);
+        application.ask(&format!("dn/{endpoint}"), &command, &topic, &correlation)?;
+        let answer = application.take("answer", |message| message.topic == topic)?;
+        ensure!(answer.correlation.as_deref() == Some(correlation.as_slice()), "{answer:?}");
+        ensure!(answer.json().is_some_and(|json| json["data"]["code"] == code), "{code}: {answer:?}");
+    }
+    // An observation is answered there; what it notifies of goes where all notifications go.
+    let observe = json!({ "reqID": 5, "msgType": "observe", "data": { "path": "/3/0/9" } });
+    application.ask("dn/sensor", &observe, "reply/observe", b"")?;
+    application.take("answer", |message| message.topic == "reply/observe")?;
+    device.set("/3/0/9", Value::Integer(42))?;
+    device.notify("/3/0/9", MessageType::Confirmable)?;
+    application.take("notification", |message| {
+        message.topic == "up/notify" && message.json().is_some_and(|json| json["reqID"] == 5)
+    })?;
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use crate::content::{self, Undecodable};
 use crate::context::{Command, Context};
 use crate::json;
 use crate::registration::{head, names_endpoint, publish};
+use crate::reply::respond;
 use crate::settings::{Settings, Topic};
 
 /// The answer to a command, or to an observation that was begun on registration.
@@ -21,7 +22,7 @@ pub(crate) fn answered(settings: &Settings, event: &Answered) -> Result<Vec<Acti
     }
     let sequence = event.sequence.filter(|sequence| context.command.is_observe() && *sequence != 0);
     let payload = render(settings, &context, context.command.name(), (event.code, sequence), &event.content);
-    Ok(vec![publish(context.mountpoint, &settings.translators.response, payload)])
+    Ok(vec![respond(settings, context.reply_to.as_ref(), context.mountpoint, payload)])
 }
 
 /// A notification.
@@ -55,7 +56,7 @@ pub(crate) fn progressed(settings: &Settings, event: &Progressed) -> Result<Vec<
         None => context.own_data("ack"),
         Some((stage, bytes)) => context.answer("progress", None, |out| step(out, &context, stage, bytes)),
     };
-    Ok(vec![publish(context.mountpoint, &settings.translators.response, payload)])
+    Ok(vec![respond(settings, context.reply_to.as_ref(), context.mountpoint, payload)])
 }
 
 /// `data` of a step on the way to an answer; of a large body, how many of its bytes are over.
@@ -102,7 +103,7 @@ pub(crate) fn failed(settings: &Settings, event: &Failed) -> Result<Vec<Action>,
         Failure::QueueFull => refused(0xa3, "too many requests wait for this client"),
         Failure::Invalid(why) => refused(0x80, why),
     };
-    Ok(vec![publish(context.mountpoint, &settings.translators.response, payload)])
+    Ok(vec![respond(settings, context.reply_to.as_ref(), context.mountpoint, payload)])
 }
 
 /// A CoAP code as EMQX names it: `2.05` and `content`.

@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 
 use crate::json;
+use crate::reply::ReplyTo;
 
 /// What a command was, as its answers need it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +40,8 @@ pub(crate) struct Context<'a> {
     pub(crate) path: Option<&'a str>,
     /// The paths of a composite as the command had them, a JSON array.
     pub(crate) paths: Option<&'a str>,
+    /// Where the answers are wanted; none: where all of them go.
+    pub(crate) reply_to: Option<ReplyTo>,
     /// The client, if its answers are to say which one it is.
     pub(crate) endpoint: Option<&'a str>,
     head: &'a str,
@@ -98,6 +101,7 @@ impl Command {
 /// path, for a composite the JSON array of its paths.
 pub(crate) fn compose(
     command: Command,
+    reply_to: Option<&ReplyTo>,
     mountpoint: &str,
     path: &str,
     members: &Members,
@@ -106,7 +110,9 @@ pub(crate) fn compose(
     let [head, upper, middle, lower] = pieces(members);
     // Both come from outside; the rest is JSON, which has control characters escaped.
     let (mountpoint, path) = (mountpoint.replace(SEPARATOR, " "), path.replace(SEPARATOR, " "));
-    [command.name(), &mountpoint, &path, &head, &upper, &middle, &lower, data].join(SEPARATOR)
+    let reply_to = reply_to.map(|reply_to| format!("{REPLY_TO}{}", reply_to.write())).unwrap_or_default();
+    [&format!("{}{reply_to}", command.name()), &mountpoint, &path, &head, &upper, &middle, &lower, data]
+        .join(SEPARATOR)
 }
 
 /// The members as four pieces: above `seqNum`, above `msgType`, above `data`, and the rest.
@@ -142,7 +148,10 @@ impl<'a> Context<'a> {
     pub(crate) fn parse(text: &'a str) -> Option<Self> {
         let mut parts = text.splitn(8, SEPARATOR);
         let mut next = || parts.next();
-        let command = Command::named(next()?)?;
+        let first = next()?;
+        let (name, reply_to) =
+            first.split_once(REPLY_TO).map_or((first, None), |(name, reply_to)| (name, Some(reply_to)));
+        let command = Command::named(name)?;
         let (mountpoint, path) = (next()?, next()?);
         let is_composite = command.is_composite();
         Some(Self {
@@ -150,6 +159,7 @@ impl<'a> Context<'a> {
             mountpoint,
             path: if is_composite { Some(ROOT) } else { Some(path).filter(|path| *path != NO_PATH) },
             paths: is_composite.then_some(path),
+            reply_to: reply_to.map(ReplyTo::read),
             endpoint: None,
             head: next()?,
             upper: next()?,
@@ -229,6 +239,9 @@ const ALL: [Command; 13] = [
 /// Stands for the path of a command that has none.
 pub(crate) const NO_PATH: &str = "\u{1e}";
 
+/// Stands before where the answers are wanted.
+const REPLY_TO: &str = "\u{1c}";
+
 /// What a composite is told to be about.
 const ROOT: &str = "/";
 
@@ -246,7 +259,7 @@ mod tests {
                 .into_iter()
                 .map(|(key, value)| (key.to_owned(), value.to_owned()))
                 .collect();
-        let text = compose(Command::Observe, "m/", "/3/0", &members, r#"{"path":"/3/0"}"#);
+        let text = compose(Command::Observe, None, "m/", "/3/0", &members, r#"{"path":"/3/0"}"#);
         let context = Context::parse(&text).unwrap();
         assert_eq!(
             (context.command, context.mountpoint, context.path),
@@ -265,14 +278,14 @@ mod tests {
 
     #[test]
     fn a_topic_with_control_characters_does_not_shift_the_pieces() {
-        let text = compose(Command::Read, "m\u{1f}x/", "/3\u{1f}", &Members::new(), "{}");
+        let text = compose(Command::Read, None, "m\u{1f}x/", "/3\u{1f}", &Members::new(), "{}");
         let context = Context::parse(&text).unwrap();
         assert_eq!((context.mountpoint, context.path, context.data), ("m x/", Some("/3 "), "{}"));
     }
 
     #[test]
     fn a_composite_is_about_the_root_and_its_paths() {
-        let text = compose(Command::ReadComposite, "", r#"["/3/0/0","/1"]"#, &Members::new(), "{}");
+        let text = compose(Command::ReadComposite, None, "", r#"["/3/0/0","/1"]"#, &Members::new(), "{}");
         let context = Context::parse(&text).unwrap();
         assert_eq!((context.path, context.paths), (Some("/"), Some(r#"["/3/0/0","/1"]"#)));
     }

@@ -21,6 +21,7 @@ mod mountpoint;
 mod number;
 mod packaged;
 mod registration;
+mod reply;
 mod settings;
 mod tlv;
 mod typed;
@@ -46,7 +47,8 @@ impl Translator for Emqx {
     }
 
     fn uplink(&self, event: Event) -> Result<Vec<Action>, Fault> {
-        Ok(match event {
+        let endpoint = self.settings.publish_properties.then(|| endpoint(&event).to_owned());
+        let mut actions = match event {
             Event::Registered(event) => registration::registered(&self.settings, &event),
             Event::Updated(event) => registration::updated(&self.settings, &event),
             Event::Ended(event) => registration::ended(&self.settings, &event),
@@ -55,12 +57,37 @@ impl Translator for Emqx {
             Event::Sent(event) => answer::sent(&self.settings, &event),
             Event::Progressed(event) => answer::progressed(&self.settings, &event)?,
             Event::Failed(event) => answer::failed(&self.settings, &event)?,
-        })
+        };
+        if let Some(endpoint) = endpoint {
+            actions.iter_mut().for_each(|action| describe(action, &endpoint));
+        }
+        Ok(actions)
     }
 
     fn downlink(&self, message: Message) -> Result<Vec<Action>, Fault> {
         command::translate(&self.settings, &message)
     }
+}
+
+fn endpoint(event: &Event) -> &str {
+    let client = match event {
+        Event::Registered(event) => &event.client,
+        Event::Updated(event) => &event.client,
+        Event::Ended(event) => &event.client,
+        Event::Answered(event) => &event.client,
+        Event::Notified(event) => &event.client,
+        Event::Sent(event) => &event.client,
+        Event::Progressed(event) => &event.client,
+        Event::Failed(event) => &event.client,
+    };
+    &client.endpoint
+}
+
+/// Says in MQTT 5 properties what a publication is and whom it is about.
+fn describe(action: &mut Action, endpoint: &str) {
+    let Action::Publish(message) = action else { return };
+    message.properties.content_type = Some("application/json".to_owned());
+    message.properties.user.push(("endpoint".to_owned(), endpoint.to_owned()));
 }
 
 #[cfg(target_arch = "wasm32")]

@@ -260,7 +260,7 @@ fn observe(endpoint: &str, mountpoint: &str, path: &str) -> Option<Action> {
     json::string(&mut data, path);
     data.push(b'}');
     let context =
-        context::compose(Command::Observe, mountpoint, path, &members, &String::from_utf8(data).ok()?);
+        context::compose(Command::Observe, None, mountpoint, path, &members, &String::from_utf8(data).ok()?);
     let operation = Operation::Observe(Observe { path: Path::new(&ids), queries: vec![], accept: None });
     Some(perform(endpoint, operation, context))
 }

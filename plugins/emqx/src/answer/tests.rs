@@ -15,7 +15,7 @@ fn settings(compatibility: &str) -> Settings {
 fn context(message_type: &str, path: &str) -> String {
     let members =
         Members::from([("reqID".to_owned(), "7".to_owned()), ("cacheID".to_owned(), "8".to_owned())]);
-    compose(Command::named(message_type).unwrap(), "m/dev1/", path, &members, r#"{"path":"/own"}"#)
+    compose(Command::named(message_type).unwrap(), None, "m/dev1/", path, &members, r#"{"path":"/own"}"#)
 }
 
 fn client() -> Client {

@@ -18,6 +18,7 @@ use crate::context::{self, Command, Members, pieces};
 use crate::json;
 use crate::mountpoint::Addressed;
 use crate::registration::{names_endpoint, publish};
+use crate::reply::{ReplyTo, respond};
 use crate::settings::{Settings, Topic};
 
 /// A command, to the client that its topic names.
@@ -30,11 +31,11 @@ pub(crate) fn translate(settings: &Settings, message: &Message) -> Result<Vec<Ac
     };
     let envelope = match Envelope::parse(&message.payload) {
         Ok(envelope) => envelope,
-        Err(why) => return Ok(refuse_unread(settings, &addressed, &why)),
+        Err(why) => return Ok(refuse_unread(settings, &addressed, message, &why)),
     };
     match request(settings, &addressed, message, &envelope) {
         Ok(request) => Ok(vec![Action::Perform(request)]),
-        Err(refusal) => Ok(envelope.refuse(settings, &addressed, &refusal)),
+        Err(refusal) => Ok(envelope.refuse(settings, &addressed, message, &refusal)),
     }
 }
 
@@ -102,7 +103,13 @@ impl Envelope {
     }
 
     /// An answer of 4.00 on the topic of the command's `msgType`.
-    fn refuse(&self, settings: &Settings, addressed: &Addressed, refusal: &Refusal) -> Vec<Action> {
+    fn refuse(
+        &self,
+        settings: &Settings,
+        addressed: &Addressed,
+        message: &Message,
+        refusal: &Refusal,
+    ) -> Vec<Action> {
         if settings.is_strict() && !refusal.is_answered_by_emqx {
             return vec![];
         }
@@ -124,8 +131,10 @@ impl Envelope {
             members.insert("ep".to_owned(), String::from_utf8(name).unwrap_or_default());
         }
         let payload = bad_request(&members, message_type, path.as_deref(), why);
-        let topic = topic_of(settings, message_type);
-        vec![publish(&addressed.mountpoint, topic, payload)]
+        vec![match ReplyTo::of(settings, message) {
+            Some(reply_to) => respond(settings, Some(&reply_to), &addressed.mountpoint, payload),
+            None => publish(&addressed.mountpoint, topic_of(settings, message_type), payload),
+        }]
     }
 }
 
@@ -140,12 +149,13 @@ fn topic_of<'a>(settings: &'a Settings, message_type: &str) -> &'a Topic {
 }
 
 /// What cannot even be read is answered with the reason; EMQX drops it.
-fn refuse_unread(settings: &Settings, addressed: &Addressed, why: &str) -> Vec<Action> {
+fn refuse_unread(settings: &Settings, addressed: &Addressed, message: &Message, why: &str) -> Vec<Action> {
     if settings.is_strict() {
         return vec![];
     }
     let payload = bad_request(&Members::new(), "null", None, Some(why));
-    vec![publish(&addressed.mountpoint, &settings.translators.response, payload)]
+    let reply_to = ReplyTo::of(settings, message);
+    vec![respond(settings, reply_to.as_ref(), &addressed.mountpoint, payload)]
 }
 
 fn bad_request(members: &Members, message_type: &str, path: Option<&str>, why: Option<&str>) -> Vec<u8> {
@@ -206,7 +216,11 @@ fn request(
     Ok(Request {
         recipients: addressed.recipients.clone(),
         operation,
-        context: context::compose(command, &addressed.mountpoint, &told, &members, data_text),
+        context: {
+            let reply_to = ReplyTo::of(settings, message);
+            let (reply_to, mountpoint) = (reply_to.as_ref(), &addressed.mountpoint);
+            context::compose(command, reply_to, mountpoint, &told, &members, data_text)
+        },
         expiry: message.properties.expiry,
         urgent: envelope.is_urgent(),
         attributes: else_only_client(settings),

@@ -22,6 +22,8 @@ pub struct Settings {
     pub(crate) publish_deregister: bool,
     /// Whether the steps of a command before its answer are published.
     pub(crate) publish_progress: bool,
+    /// Whether publications have MQTT 5 properties that say what they are and whom they are about.
+    pub(crate) publish_properties: bool,
     /// How closely EMQX is followed.
     pub compatibility: Compatibility,
     pub(crate) translators: Topics,
@@ -85,6 +87,7 @@ impl Settings {
         let publish_deregister =
             root.flag("publish_deregister").unwrap_or(compatibility == Compatibility::Fixed);
         let publish_progress = root.flag("publish_progress").unwrap_or(false);
+        let publish_properties = root.flag("publish_properties").unwrap_or(false);
         let mut of = root.below("translators");
         let translators = Topics {
             command: topic(&mut of, "command", "dn/#"),
@@ -101,6 +104,7 @@ impl Settings {
             publish_every_update,
             publish_deregister,
             publish_progress,
+            publish_properties,
             compatibility,
             translators,
         };
