@@ -79,7 +79,7 @@ pub enum Output {
 }
 
 /// How a response came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Delivery {
     /// In the acknowledgement of the request.
     Piggybacked,

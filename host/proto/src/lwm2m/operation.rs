@@ -65,7 +65,7 @@ pub enum Operation {
 }
 
 /// The name of an operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub enum OperationName {
     Read,

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::coap::endpoint::Delivery;
 use crate::coap::{Peer, Transmit};
 use crate::lwm2m::operation::{Operation, OperationName};
@@ -44,7 +46,7 @@ pub enum Settlement {
 }
 
 /// A CoAP payload.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Content {
     /// Content-Format.
     pub format: Option<u16>,
@@ -53,7 +55,7 @@ pub struct Content {
 }
 
 /// Why a registration ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum End {
     /// By the client.
     Deregistered,
@@ -75,7 +77,7 @@ pub enum Refusal {
 }
 
 /// How far a request has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Stage {
     /// Waits for a sleeping client.
     Queued,
@@ -88,7 +90,7 @@ pub enum Stage {
 }
 
 /// Why a request came to nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub enum Failure {
     Timeout,

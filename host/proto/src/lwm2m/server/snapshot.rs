@@ -13,6 +13,7 @@
 //! 6.3.3), and if it is not asked once more already. Any other has failed with a timeout: whether the client has done it is not
 //! known.
 
+mod event;
 mod format;
 
 use std::sync::Arc;
