@@ -25,8 +25,8 @@ use crate::bridge::{Downlink, Faults, Shared, UplinkBridge};
 use crate::config::{self, BrokerAddress, Config};
 use crate::deployment::{self, Deployment, Outlet};
 use crate::model::{self, Folder, Readers, Reading, Watch};
-use crate::mqtt::{EmbeddedBroker, Outbox, OutboxOptions, Session, SessionOptions};
-use crate::net::{Clock, Directory, Inherited, Shard, ShardHandle};
+use crate::mqtt::{EmbeddedBroker, Gauge, Outbox, OutboxOptions, Session, SessionGauge, SessionOptions};
+use crate::net::{Clock, Directory, Inherited, ReceiveBuffers, Shard, ShardHandle, Tally};
 use crate::plugin::Engine;
 use keeping::Keeping;
 use security::Security;
@@ -68,6 +68,7 @@ impl Gateway {
         let dtls = inherited.bind("[dtls] listen", &config.dtls.listen, count.into())?;
         let http = admin::bind(&config.http.listen)?;
         let listening = (addresses(&coap), addresses(&dtls));
+        let receivers = ReceiveBuffers::of(coap.iter().chain(&dtls).flatten());
         let (embedded, options) = broker(config).await?;
         let broker = reached_at(embedded.as_ref(), &options);
         let (mut lanes, drain) = Outbox::open(&lane_names(count), &outbox_options(config))?;
@@ -78,6 +79,7 @@ impl Gateway {
         let mut last = || lanes.pop().context("the outbox has lanes for replies and for translators");
         let (replies, lane) = (last()?, last()?);
         let downlink = Downlink::new(shared.clone(), replies, handles.clone()).start(incoming)?;
+        let tallies: Vec<_> = (0..count).map(|_| Tally::new()).collect();
         let mut shards = Vec::new();
         let sockets = coap.into_iter().zip(dtls).map(|(coap, dtls)| coap.into_iter().chain(dtls).collect());
         for (number, ((sockets, lane), commands)) in (0..count).zip(sockets.zip(lanes).zip(commands)) {
@@ -92,6 +94,7 @@ impl Gateway {
                 uplink: UplinkBridge::new(number, shared.clone(), lane, handles.clone()),
                 directory: Arc::clone(&shared.directory),
                 clock: shared.clock,
+                tally: Arc::clone(&tallies[usize::from(number)]),
             };
             shards.push(shard.start(commands, handles.clone(), stopped.clone())?);
         }
@@ -103,13 +106,7 @@ impl Gateway {
             board: Arc::default(),
             lane,
         };
-        let seen = View {
-            translators: Arc::clone(&outlet.board),
-            routing: Arc::clone(&shared.routing),
-            directory: Arc::clone(&shared.directory),
-            session: session.gauge(),
-            outbox,
-        };
+        let seen = view(&outlet, session.gauge(), outbox, tallies, receivers, keeping.as_ref());
         admin::serve(http, &seen, &stopped)?;
         let translators = deployment::Watch::start(deployment, outlet, slots, LOOK_EVERY, stopped.clone())?;
         let security = security.map(|security| security.start(config, handles.clone(), stopped.clone()));
@@ -240,6 +237,27 @@ pub(crate) async fn stop_signal() -> anyhow::Result<&'static str> {
 /// Where sockets listen; those of the first shard, as all share their ports.
 fn addresses(by_shard: &[Vec<UdpSocket>]) -> Vec<SocketAddr> {
     by_shard.iter().take(1).flatten().filter_map(|socket| socket.local_addr().ok()).collect()
+}
+
+/// What an operator's tools can see.
+fn view(
+    outlet: &Outlet,
+    session: SessionGauge,
+    outbox: Gauge,
+    tallies: Vec<Arc<Tally>>,
+    receivers: ReceiveBuffers,
+    keeping: Option<&Keeping>,
+) -> View {
+    View {
+        translators: Arc::clone(&outlet.board),
+        routing: Arc::clone(&outlet.routing),
+        directory: Arc::clone(&outlet.directory),
+        session,
+        outbox,
+        tallies,
+        receivers,
+        store: keeping.map(Keeping::gauge),
+    }
 }
 
 /// The embedded broker, if it is wanted, and how to reach the broker.

@@ -3,6 +3,7 @@
 //! `GET /healthz` says that it runs, `GET /status` how each translator stands, `GET /metrics` what was counted, as
 //! Prometheus reads it. Started by `app`. Nothing here is on the way of a notification: it reads what others have left.
 
+mod load;
 mod metrics;
 
 use std::net::{SocketAddr, TcpListener};
@@ -21,7 +22,9 @@ use tokio::sync::watch;
 use crate::bridge::Routing;
 use crate::deployment::Board;
 use crate::mqtt::{Gauge, SessionGauge};
-use crate::net::Directory;
+use crate::net::count::Totals;
+use crate::net::{Directory, ReceiveBuffers, Tally};
+use crate::store;
 
 /// What there is to see.
 #[derive(Clone, Debug)]
@@ -31,6 +34,10 @@ pub(crate) struct View {
     pub(crate) directory: Arc<Directory>,
     pub(crate) session: SessionGauge,
     pub(crate) outbox: Gauge,
+    pub(crate) tallies: Vec<Arc<Tally>>,
+    pub(crate) receivers: ReceiveBuffers,
+    /// None if nothing is kept.
+    pub(crate) store: Option<store::Gauge>,
 }
 
 /// Listens, so that a port that is taken is told before anything runs.
@@ -91,6 +98,8 @@ async fn status(State(view): State<View>) -> impl IntoResponse {
             "lost": outbox.lost,
             "degraded": outbox.degraded > 0,
         },
+        "load": load::status(&Totals::of(&view.tallies), view.receivers.dropped()),
+        "store": view.store.as_ref().map(load::store_status),
     });
     ([(CONTENT_TYPE, "application/json")], format!("{status}\n"))
 }
@@ -120,7 +129,8 @@ async fn metrics(State(view): State<View>) -> impl IntoResponse {
     let routing = view.routing.load_full();
     let clients = view.directory.len();
     let (slots, serving) = (routing.slots(), routing.serving().len());
-    let text = metrics::render(slots, serving, clients, &view.outbox.counts(), &view.session);
+    let mut text = metrics::render(slots, serving, clients, &view.outbox.counts(), &view.session);
+    text += &load::metrics(&Totals::of(&view.tallies), view.receivers.dropped(), view.store.as_ref());
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }
 

@@ -33,6 +33,9 @@ async fn an_operators_tools_see_the_translators() {
         routing: Arc::new(ArcSwap::from_pointee(routing)),
         directory: Arc::new(Directory::new()),
         outbox: Outbox::in_memory(1, 1).1.gauge(),
+        tallies: vec![Tally::new()],
+        receivers: ReceiveBuffers::default(),
+        store: None,
     };
     let listeners = bind(&[(Ipv4Addr::LOCALHOST, 0).into()]).unwrap();
     let address = listeners[0].local_addr().unwrap();
@@ -53,6 +56,7 @@ async fn an_operators_tools_see_the_translators() {
     assert!(status.contains("\"waiting\":0") && metrics.contains("tidegate_outbox_publications 0\n"));
     assert!(status.contains("\"broker\":\"mqtt://127.0.0.1:9\""), "{status}");
     assert!(metrics.contains("tidegate_mqtt_dropped_total{reason=\"unfit\"} 0\n"), "{metrics}");
+    assert!(status.contains("\"store\":null") && metrics.contains("tidegate_coap_received_total 0\n"));
     assert!(nothing.starts_with("HTTP/1.1 404"), "{nothing}");
     drop(stop);
 }

@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::net::keep::{ClientKeeper, Snapshot};
 use crate::net::shard::Kept;
 use crate::net::{Command, Homes, ShardHandle};
-use crate::store::{Batch, CLIENTS, Store, StoreError, UNREADABLE_CLIENTS, Writer};
+use crate::store::{Batch, CLIENTS, Gauge, Store, StoreError, UNREADABLE_CLIENTS, Writer};
 
 /// The store, and what it has kept.
 #[derive(Debug)]
@@ -50,6 +50,11 @@ impl Keeping {
 
     pub(super) fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// Tells how the store is.
+    pub(super) fn gauge(&self) -> Gauge {
+        self.store.gauge()
     }
 
     /// Write all that the shards have left. Blocks.

@@ -1,6 +1,7 @@
 //! What the rest of the gateway asks of a shard, and how it reaches it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tidegate_dtls::credential::Credentials;
 use tidegate_proto::coap::Peer;
@@ -49,21 +50,47 @@ pub enum Command {
 #[derive(Clone, Debug)]
 pub struct ShardHandle {
     commands: mpsc::Sender<Command>,
+    refused: Arc<Refused>,
+}
+
+/// How often there was no room. Only written to when that happens.
+#[derive(Debug, Default)]
+struct Refused {
+    datagrams: AtomicU64,
+    requests: AtomicU64,
+    others: AtomicU64,
 }
 
 impl ShardHandle {
     /// A queue for a shard's commands: the handle for others, the end for [`Shard::start`](super::Shard::start).
     pub fn new() -> (Self, mpsc::Receiver<Command>) {
         let (commands, receiver) = mpsc::channel(COMMANDS);
-        (Self { commands }, receiver)
+        (Self { commands, refused: Arc::default() }, receiver)
     }
 
     /// Hand a command over without waiting; it comes back if the shard cannot keep up or has ended.
     #[allow(clippy::result_large_err)] // the command itself, for the caller to deal with
     pub fn send(&self, command: Command) -> Result<(), Command> {
         self.commands.try_send(command).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(command) | mpsc::error::TrySendError::Closed(command) => command,
+            mpsc::error::TrySendError::Full(command) => {
+                let count = match &command {
+                    Command::Datagram(..) => &self.refused.datagrams,
+                    Command::Perform(_) => &self.refused.requests,
+                    _ => &self.refused.others,
+                };
+                count.fetch_add(1, Ordering::Relaxed);
+                command
+            }
+            mpsc::error::TrySendError::Closed(command) => command,
         })
+    }
+
+    /// How many datagrams, requests and other commands found no room.
+    pub(crate) fn refused(&self) -> (u64, u64, u64) {
+        let Refused { datagrams, requests, others } = &*self.refused;
+        let [datagrams, requests, others] =
+            [datagrams, requests, others].map(|of| of.load(Ordering::Relaxed));
+        (datagrams, requests, others)
     }
 
     /// Hand a command over, blocking this thread until there is room; it comes back if the shard has ended. Not for

@@ -9,6 +9,7 @@
 
 mod clock;
 pub mod command;
+pub mod count;
 pub mod directory;
 mod entropy;
 pub mod keep;
@@ -20,8 +21,9 @@ mod throttle;
 
 pub use clock::Clock;
 pub use command::{Command, ShardHandle};
+pub use count::Tally;
 pub use directory::Directory;
 pub use route::Homes;
 pub use secure::Secure;
 pub use shard::{Shard, Uplink};
-pub use socket::{BindError, Inherited};
+pub use socket::{BindError, Inherited, ReceiveBuffers};

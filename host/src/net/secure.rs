@@ -19,6 +19,7 @@ use tidegate_dtls::session::Sessions;
 use tidegate_proto::coap::Peer;
 use tidegate_proto::time::Instant;
 
+use super::count::Counts;
 use super::entropy::SystemEntropy;
 use super::keep::{Keeper, Keeping, Snapshot, State};
 use super::throttle::Throttle;
@@ -40,6 +41,8 @@ pub struct Secure {
     /// How many associations of before the restart are back, while they come back: one line in the log for all.
     returned: Option<usize>,
     failures: Throttle,
+    failed: u64,
+    evicted: u64,
 }
 
 /// Which shard this is, and which listeners are those of DTLS.
@@ -91,6 +94,8 @@ impl Secure {
             deadline: None,
             returned: None,
             failures: Throttle::default(),
+            failed: 0,
+            evicted: 0,
         })
     }
 
@@ -225,7 +230,16 @@ impl Secure {
         self.keeping.as_ref().is_none_or(Keeping::is_done)
     }
 
-    fn end(&self, association: u64, principal: &Principal, reason: End) -> Happened {
+    /// Add what was counted.
+    pub(crate) fn count(&self, counts: &mut Counts) {
+        counts.dtls = self.endpoint.counters();
+        (counts.own.failed_handshakes, counts.own.evicted_associations) = (self.failed, self.evicted);
+        counts.associations = self.endpoint.len() as u64;
+        counts.handshakes = self.endpoint.handshakes() as u64;
+    }
+
+    fn end(&mut self, association: u64, principal: &Principal, reason: End) -> Happened {
+        self.evicted += u64::from(reason == End::Evicted);
         log_ended(association, principal, reason);
         // A client whose key was changed may come back with the new one; its registration waits for it.
         let is_barred = reason == End::Revoked && self.credentials.load().mode(&principal.endpoint).is_none();
@@ -233,6 +247,7 @@ impl Secure {
     }
 
     fn fail(&mut self, now: Instant, peer: SocketAddr, failure: &Failure) {
+        self.failed += 1;
         if let Some(left_out) = self.failures.turn(now) {
             tracing::warn!(%peer, reason = %failure, left_out, "a DTLS handshake has failed");
         }

@@ -9,24 +9,25 @@
 //! With DTLS, [`Secure`] opens a datagram before the second step and seals what goes out after the fifth.
 
 mod handover;
+mod publish;
 mod restart;
+mod wire;
 
 use std::io;
 use std::net::UdpSocket as StdSocket;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::thread;
 
 use tidegate_dtls::endpoint::Received;
 use tidegate_proto::coap::{Peer, Transmit};
 use tidegate_proto::lwm2m::server::{Config, Event, Output, Receipt, Refusal, Request, Server, Settlement};
 use tidegate_proto::time::Instant;
-use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
 use super::clock::Clock;
 use super::command::{Command, ShardHandle};
+use super::count::{Own, Tally};
 use super::directory::Directory;
 use super::entropy::SystemEntropy;
 use super::keep::ClientKeeping;
@@ -35,6 +36,7 @@ use super::secure::{Happened, Secure};
 use super::throttle::Throttle;
 use handover::Parking;
 pub use restart::Kept;
+use wire::Sockets;
 
 /// What becomes of events; the bridge implements it, once per shard.
 pub trait Uplink: Send {
@@ -71,6 +73,8 @@ pub struct Shard<U> {
     pub directory: Arc<Directory>,
     /// Shared time.
     pub clock: Clock,
+    /// Where what it counts is seen.
+    pub tally: Arc<Tally>,
 }
 
 impl<U: Uplink + 'static> Shard<U> {
@@ -86,8 +90,7 @@ impl<U: Uplink + 'static> Shard<U> {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let outcome = runtime.and_then(|runtime| {
                 let _context = runtime.enter();
-                let sockets =
-                    self.sockets.into_iter().map(UdpSocket::from_std).collect::<io::Result<Vec<_>>>()?;
+                let sockets = Sockets::new(self.sockets)?;
                 let mut kept = self.kept;
                 let keeper = kept.keeper.take();
                 let config = Config { keep: keeper.is_some(), ..self.config };
@@ -104,6 +107,9 @@ impl<U: Uplink + 'static> Shard<U> {
                     uplink: self.uplink,
                     directory: self.directory,
                     clock: self.clock,
+                    tally: self.tally,
+                    counts: Own::default(),
+                    publish: None,
                     others,
                     routes: Routes::new(Arc::clone(&kept.homes)),
                     parking: Parking::default(),
@@ -125,12 +131,16 @@ impl<U: Uplink + 'static> Shard<U> {
 struct Driver<U> {
     number: u8,
     server: Server,
-    sockets: Vec<UdpSocket>,
+    sockets: Sockets,
     secure: Option<Secure>,
     keeping: Option<ClientKeeping>,
     uplink: U,
     directory: Arc<Directory>,
     clock: Clock,
+    tally: Arc<Tally>,
+    counts: Own,
+    /// When what was counted is to be seen.
+    publish: Option<Instant>,
     others: Vec<ShardHandle>,
     routes: Routes,
     parking: Parking,
@@ -151,11 +161,8 @@ impl<U: Uplink> Driver<U> {
         mut commands: mpsc::Receiver<Command>,
         mut stop: tokio::sync::watch::Receiver<bool>,
     ) {
-        // A socket takes nothing before the runtime has heard of it that it can.
-        for socket in &self.sockets {
-            if let Err(error) = socket.writable().await {
-                tracing::debug!(shard = self.number, %error, "a socket is not writable");
-            }
+        if let Err(error) = self.sockets.writable().await {
+            tracing::debug!(shard = self.number, %error, "a socket is not writable");
         }
         tokio::select! {
             _ = stop.changed() => return,
@@ -173,7 +180,7 @@ impl<U: Uplink> Driver<U> {
             tokio::select! {
                 biased;
                 _ = stop.changed() => break,
-                listener = readable(&self.sockets) => self.receive(listener, &mut buffer),
+                listener = self.sockets.readable() => self.receive(listener, &mut buffer),
                 Some(command) = commands.recv() => self.obey(command),
                 () = &mut timer => {}
             }
@@ -195,9 +202,11 @@ impl<U: Uplink> Driver<U> {
             }
             self.acknowledge();
             backlog |= !self.keep_clients(now);
+            self.publish_counts(now);
         }
         self.acknowledge();
         self.uplink.close();
+        self.tally.publish(&self.counts());
         self.part(commands).await;
     }
 
@@ -207,7 +216,7 @@ impl<U: Uplink> Driver<U> {
             return now + BACKLOG_RETRY;
         }
         let secure = self.secure.as_ref().and_then(Secure::deadline);
-        match self.deadline.into_iter().chain(secure).min() {
+        match self.deadline.into_iter().chain(secure).chain(self.publish).min() {
             Some(deadline) => self.clock.monotonic(deadline).into(),
             None => now + IDLE,
         }
@@ -216,7 +225,7 @@ impl<U: Uplink> Driver<U> {
     /// Take what a socket has, up to a batch, so that commands and timers get their turn.
     fn receive(&mut self, listener: usize, buffer: &mut [u8]) {
         for _ in 0..BATCH {
-            match self.sockets[listener].try_recv_from(buffer) {
+            match self.sockets.receive(listener, buffer) {
                 Ok((length, address)) => {
                     let listener = u16::try_from(listener).unwrap_or(u16::MAX);
                     let peer = Peer { address, listener, association: 0 };
@@ -227,7 +236,10 @@ impl<U: Uplink> Driver<U> {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 // An ICMP error of an earlier datagram is told here; retransmission deals with what was lost.
-                Err(error) => tracing::debug!(shard = self.number, %error, "receive"),
+                Err(error) => {
+                    self.counts.receive_errors += 1;
+                    tracing::debug!(shard = self.number, %error, "receive");
+                }
             }
         }
     }
@@ -276,7 +288,7 @@ impl<U: Uplink> Driver<U> {
         loop {
             let Some(secure) = &mut self.secure else { return };
             let sockets = &self.sockets;
-            let Some(happened) = secure.poll(now, |peer, payload| send(sockets, peer, payload)) else {
+            let Some(happened) = secure.poll(now, |peer, payload| sockets.send(peer, payload)) else {
                 return;
             };
             match happened {
@@ -418,33 +430,15 @@ impl<U: Uplink> Driver<U> {
             (0, _) => (transmit.peer, transmit.payload.as_slice()),
             (association, Some(secure)) => match secure.seal(association, &transmit.payload) {
                 Some(sealed) => sealed,
-                None => return tracing::debug!(shard = self.number, "nothing can be sent to an association"),
+                None => {
+                    self.counts.unsent_association += 1;
+                    return tracing::debug!(shard = self.number, "nothing can be sent to an association");
+                }
             },
             (_, None) => return,
         };
-        send(&self.sockets, peer, payload);
+        self.sockets.send(peer, payload);
     }
-}
-
-fn send(sockets: &[UdpSocket], peer: Peer, payload: &[u8]) {
-    let Some(socket) = sockets.get(usize::from(peer.listener)) else { return };
-    // A full socket buffer or an unreachable host is a lost datagram: retransmission is the answer to both.
-    if let Err(error) = socket.try_send_to(payload, peer.address) {
-        tracing::debug!(peer = %peer.address, %error, "send");
-    }
-}
-
-/// The first listener with something to read.
-async fn readable(sockets: &[UdpSocket]) -> usize {
-    std::future::poll_fn(|context| {
-        for (index, socket) in sockets.iter().enumerate() {
-            if socket.poll_recv_ready(context).is_ready() {
-                return Poll::Ready(index);
-            }
-        }
-        Poll::Pending
-    })
-    .await
 }
 
 fn receipt(event: &Event) -> Option<Receipt> {

@@ -5,6 +5,8 @@
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::MetadataExt as _;
 
 use listenfd::ListenFd;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -100,6 +102,41 @@ impl Drop for Inherited {
     }
 }
 
+/// Tells how many datagrams the kernel has dropped at sockets, which may belong to shards meanwhile.
+#[derive(Clone, Debug, Default)]
+pub struct ReceiveBuffers {
+    inodes: Vec<u64>,
+}
+
+impl ReceiveBuffers {
+    /// Those of these sockets.
+    pub fn of<'a>(sockets: impl IntoIterator<Item = &'a UdpSocket>) -> Self {
+        let inode = |socket: &UdpSocket| {
+            Some(std::fs::metadata(format!("/proc/self/fd/{}", socket.as_raw_fd())).ok()?.ino())
+        };
+        Self { inodes: sockets.into_iter().filter_map(inode).collect() }
+    }
+
+    /// Datagrams that found a receive buffer full since the start. Reads files, so not for a shard's thread. None if the system
+    /// does not tell.
+    pub fn dropped(&self) -> Option<u64> {
+        let tables: Vec<String> =
+            UDP_TABLES.iter().filter_map(|table| std::fs::read_to_string(table).ok()).collect();
+        (!tables.is_empty()).then(|| tables.iter().map(|table| dropped(table, &self.inodes)).sum())
+    }
+}
+
+/// Adds up the column `drops` of the sockets with these inodes.
+fn dropped(table: &str, inodes: &[u64]) -> u64 {
+    let of = |line: &str| {
+        let mut fields = line.split_ascii_whitespace();
+        let inode: u64 = fields.nth(INODE)?.parse().ok()?;
+        let drops: u64 = fields.next_back()?.parse().ok()?;
+        inodes.contains(&inode).then_some(drops)
+    };
+    table.lines().skip(1).filter_map(of).sum()
+}
+
 fn open(address: SocketAddr, share: bool) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     if address.is_ipv6() {
@@ -127,6 +164,10 @@ fn hint(error: &io::Error, key: &str) -> String {
     }
 }
 
+/// What Linux tells of UDP sockets (proc_pid_net(5)).
+const UDP_TABLES: [&str; 2] = ["/proc/net/udp", "/proc/net/udp6"];
+/// The field of a line that has the inode.
+const INODE: usize = 9;
 /// Room for a burst of a few thousand notifications; the kernel may grant less.
 const RECEIVE_BUFFER: usize = 4 << 20;
 
@@ -172,5 +213,29 @@ mod tests {
         let ports: Vec<u16> = sockets.iter().map(|of| of[0].local_addr().unwrap().port()).collect();
         assert_eq!(ports.len(), 3);
         assert!(ports[0] != 0 && ports.iter().all(|port| *port == ports[0]));
+    }
+
+    #[test]
+    fn drops_of_other_sockets_do_not_count() {
+        let table = "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n\
+            7: 00000000:1697 00000000:0000 07 00000000:00000000 00:00000000 00000000  1000        0 4711 2 0000000000000000 12\n\
+            8: 00000000:1697 00000000:0000 07 00000000:00000000 00:00000000 00000000  1000        0 4712 2 0000000000000000 30\n\
+            9: 00000000:0035 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 4713 2 0000000000000000 500\n";
+        assert_eq!(dropped(table, &[4711, 4712]), 42);
+        assert_eq!(dropped("", &[4711]), 0);
+    }
+
+    #[test]
+    fn a_full_receive_buffer_is_told() {
+        let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let buffers = ReceiveBuffers::of([&receiver]);
+        let Some(0) = buffers.dropped() else { return };
+        let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket2::SockRef::from(&receiver).set_recv_buffer_size(1).unwrap();
+        // Its smallest size is a few kilobytes.
+        for _ in 0..1_000 {
+            sender.send_to(&[0; 1_000], receiver.local_addr().unwrap()).unwrap();
+        }
+        assert!(buffers.dropped() > Some(900), "{:?}", buffers.dropped());
     }
 }

@@ -43,6 +43,25 @@ pub struct Store {
     set_aside: Option<PathBuf>,
 }
 
+/// Tells what a store has done and has still to do.
+#[derive(Clone, Debug)]
+pub struct Gauge {
+    writer: Writer,
+    has_set_aside: bool,
+}
+
+impl Gauge {
+    /// At this moment.
+    pub fn counters(&self) -> Counters {
+        self.writer.counters()
+    }
+
+    /// Whether the database was damaged when the store was opened, and an empty one begun.
+    pub fn has_set_aside(&self) -> bool {
+        self.has_set_aside
+    }
+}
+
 /// What was handed over could not be written before the store was closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{changes} changes could not be written to the store")]
@@ -119,6 +138,11 @@ impl Store {
     /// What the store has done and has still to do.
     pub fn counters(&self) -> Counters {
         self.writer().counters()
+    }
+
+    /// What others may ask for while somebody else owns the store.
+    pub fn gauge(&self) -> Gauge {
+        Gauge { writer: self.writer(), has_set_aside: self.set_aside.is_some() }
     }
 
     /// Writes all that was handed over and ends the thread. Not for the writer's thread. Writers that are left give every batch

@@ -76,6 +76,8 @@ impl<U: Uplink> Driver<U> {
         {
             if parked.datagrams.len() < DATAGRAMS {
                 parked.datagrams.push((peer, data.to_vec()));
+            } else {
+                self.counts.unparked += 1;
             }
             return;
         }
@@ -87,6 +89,8 @@ impl<U: Uplink> Driver<U> {
         let ask = Command::HandOver { endpoint: Arc::clone(&endpoint), to: self.number };
         if parking.len() < ENDPOINTS && other.send(ask).is_ok() {
             parking.insert(endpoint, Parked { since: now, datagrams: vec![(peer, data.to_vec())] });
+        } else {
+            self.counts.unparked += 1;
         }
     }
 

@@ -109,7 +109,7 @@ impl<U: Uplink> Driver<U> {
             tokio::select! {
                 Some(command) = commands.recv() => match command {
                     Command::Kept(bounds) => self.obey(Command::Kept(bounds)),
-                    Command::Datagram(..) if later.len() >= BATCH => {}
+                    Command::Datagram(..) if later.len() >= BATCH => self.counts.starting += 1,
                     command => later.push(command),
                 },
                 () = tokio::time::sleep(BACKLOG_RETRY) => {}

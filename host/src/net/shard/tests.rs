@@ -242,6 +242,7 @@ impl Scene {
             kept,
             uplink: Told(told),
             directory: Arc::clone(&self.directory),
+            tally: Tally::new(),
             clock: Clock::start(),
         };
         let (stop, stopped) = watch::channel(false);
