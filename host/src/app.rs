@@ -25,7 +25,9 @@ use crate::bridge::{Downlink, Faults, Shared, UplinkBridge};
 use crate::config::{self, BrokerAddress, Config};
 use crate::deployment::{self, Deployment, Outlet};
 use crate::model::{self, Folder, Readers, Reading, Watch};
-use crate::mqtt::{EmbeddedBroker, Gauge, Outbox, OutboxOptions, Session, SessionGauge, SessionOptions};
+use crate::mqtt::{
+    EmbeddedBroker, Gauge, Lane, Outbox, OutboxOptions, Session, SessionGauge, SessionOptions,
+};
 use crate::net::{Clock, Directory, Inherited, ReceiveBuffers, Shard, ShardHandle, Tally};
 use crate::plugin::Engine;
 use keeping::Keeping;
@@ -91,7 +93,7 @@ impl Gateway {
                 sockets,
                 secure,
                 kept: keeping::share(&mut keeping, number, handle, associations),
-                uplink: UplinkBridge::new(number, shared.clone(), lane, handles.clone()),
+                uplink: uplink(number, &shared, lane, &handles, &mut keeping),
                 directory: Arc::clone(&shared.directory),
                 clock: shared.clock,
                 tally: Arc::clone(&tallies[usize::from(number)]),
@@ -279,6 +281,21 @@ fn reached_at(embedded: Option<&EmbeddedBroker>, options: &SessionOptions) -> St
     match embedded {
         Some(broker) => list(broker.listening()),
         None => format!("{}:{}", options.address.host, options.address.port),
+    }
+}
+
+/// The bridge of a shard, with what it held before a restart.
+fn uplink(
+    shard: u8,
+    shared: &Shared,
+    lane: Lane,
+    handles: &[ShardHandle],
+    keeping: &mut Option<Keeping>,
+) -> UplinkBridge {
+    let bridge = UplinkBridge::new(shard, shared.clone(), lane, handles.to_vec());
+    match keeping::hold(keeping, shard) {
+        Some((keeper, next, held)) => bridge.with_held(keeper, next, held),
+        None => bridge,
     }
 }
 

@@ -4,6 +4,9 @@
 //! 2. each shard gets its clients and its end of the store ([`share`]);
 //! 3. when the shards have ended, the store is closed ([`Keeping::close`]).
 
+mod held;
+
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tidegate_dtls::endpoint;
@@ -23,6 +26,7 @@ pub(super) struct Keeping {
     /// What was kept of clients, by the shard that has them now.
     clients: Vec<Vec<Zeroizing<Vec<u8>>>>,
     homes: Arc<Homes>,
+    held: held::Held,
 }
 
 impl Keeping {
@@ -32,6 +36,7 @@ impl Keeping {
         let store = Store::open(path)?;
         let mut clients: Vec<Vec<_>> = (0..shards).map(|_| Vec::new()).collect();
         let mut homes = Homes::default();
+        let mut by_endpoint = HashMap::new();
         for (whereabouts, snapshot) in kept(&store)? {
             let peer = whereabouts.peer;
             let shard = if peer.is_secure() {
@@ -43,9 +48,11 @@ impl Keeping {
                 }
                 shard
             };
+            by_endpoint.insert(whereabouts.endpoint, shard);
             clients[usize::from(shard)].push(snapshot);
         }
-        Ok(Some(Self { store, clients, homes: Arc::new(homes) }))
+        let held = held::Held::read(&store, |endpoint| by_endpoint.get(endpoint).copied())?;
+        Ok(Some(Self { store, clients, homes: Arc::new(homes), held }))
     }
 
     pub(super) fn store(&self) -> &Store {
@@ -64,6 +71,8 @@ impl Keeping {
         }
     }
 }
+
+pub(super) use held::hold;
 
 /// The share that a shard, which `handle` reaches, has in what is kept, beside its associations.
 pub(super) fn share(

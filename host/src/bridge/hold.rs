@@ -38,6 +38,8 @@ pub(super) struct Entry {
     pub(super) received: i64,
     /// The generation that failed on it; none if no call was made.
     pub(super) failed_on: Option<u64>,
+    /// Under which it is kept, if it survives.
+    pub(super) key: Option<u64>,
 }
 
 impl Hold {
@@ -182,7 +184,7 @@ mod tests {
             let event =
                 Event::Failed { endpoint: "e".into(), registration: None, asked, failure: Failure::Timeout };
             let failed_on = is_tried.then(|| self.slot.active().number());
-            let entry = Entry { event, received: number, failed_on };
+            let entry = Entry { event, received: number, failed_on, key: None };
             self.hold.push(&self.slot, entry, most).map(|entry| entry.received)
         }
 

@@ -19,6 +19,7 @@ use tidegate_proto::lwm2m::server::{self, Event, Settlement};
 
 use super::callers::Callers;
 use super::fault::About;
+use super::held::{self, HeldEvent, HoldKeeper, Holding};
 use super::hold::{Entry, Hold};
 use super::{Shared, address, fault, lower, message, split_context};
 use crate::config::OnFault;
@@ -40,6 +41,8 @@ pub struct UplinkBridge {
     backlog: VecDeque<Vec<Publication>>,
     /// Events that wait for a better generation.
     hold: Hold,
+    /// Where they survive.
+    holding: Holding,
     /// Events for translators that are gone.
     orphans: u64,
 }
@@ -56,8 +59,34 @@ impl UplinkBridge {
             shards,
             backlog: VecDeque::new(),
             hold: Hold::default(),
+            holding: Holding::default(),
             orphans: 0,
         }
+    }
+
+    /// What is held survives with this keeper, under this key and those that follow; and this was held before a restart, under its keys, in
+    /// order. It is tried on the generation that is in use now, if that is not the one that failed on it, and published raw if its slot is
+    /// gone.
+    pub fn with_held(mut self, keeper: Box<dyn HoldKeeper>, next: u64, events: Vec<(u64, HeldEvent)>) -> Self {
+        self.holding = Holding::new(keeper, next);
+        let routing = self.callers.routing();
+        for (key, HeldEvent { slot, failed_on, received, event }) in events {
+            match routing.slot_named(&slot) {
+                Some(slot) => {
+                    let slot = Arc::clone(self.callers.slot(slot));
+                    let active = slot.active();
+                    let is_tried = failed_on.is_some_and(|failed_on| failed_on == held::identity(&active));
+                    let failed_on = is_tried.then(|| active.number());
+                    let entry = Entry { event, received, failed_on, key: Some(key) };
+                    self.hold.push(&slot, entry, usize::MAX);
+                }
+                None => {
+                    self.backlog.extend(fault::raw(&event, &self.shared.models.load()).map(|raw| vec![raw]));
+                    self.holding.forget(Some(key));
+                }
+            }
+        }
+        self
     }
 
     /// Call the translators that an event concerns.
@@ -174,10 +203,20 @@ impl UplinkBridge {
     fn keep(&mut self, slot: usize, event: &Event, failed_on: Option<u64>, outcome: &mut Outcome) {
         outcome.is_held = true;
         let of = Arc::clone(self.callers.slot(slot));
-        let entry = Entry { event: event.clone(), received: outcome.received, failed_on };
+        let mut entry =
+            Entry { event: event.clone(), received: outcome.received, failed_on, key: outcome.key };
         if outcome.is_replay {
             self.hold.put_back(&of, entry);
-        } else if let Some(fallen) = self.hold.push(&of, entry, of.policy().hold) {
+            return self.callers.caller(slot).hold(self.hold.len(&of), 0);
+        }
+        entry.key = self.holding.note(|| HeldEvent {
+            slot: of.name().to_owned(),
+            failed_on: failed_on.is_some().then(|| held::identity(&of.active())),
+            received: entry.received,
+            event: event.clone(),
+        });
+        if let Some(fallen) = self.hold.push(&of, entry, of.policy().hold) {
+            self.holding.forget(fallen.key);
             self.callers.caller(slot).hold(self.hold.len(&of), 1);
             outcome.publications.extend(fault::raw(&fallen.event, &self.shared.models.load()));
         }
@@ -193,7 +232,10 @@ impl UplinkBridge {
 
     fn release(&mut self, slot: &Arc<Slot>) {
         let entries: Vec<Entry> = self.hold.take(slot).collect();
-        entries.iter().for_each(|entry| self.forget_gone(slot, &entry.event));
+        for Entry { event, key, .. } in &entries {
+            self.forget_gone(slot, event);
+            self.holding.forget(*key);
+        }
         let models = self.shared.models.load_full();
         self.backlog
             .extend(entries.iter().filter_map(|entry| Some(vec![fault::raw(&entry.event, &models)?])));
@@ -213,8 +255,12 @@ impl UplinkBridge {
             };
             for _ in 0..REPLAYS {
                 let Some(entry) = self.hold.pop_due(&of, Instant::now()) else { break };
-                let mut outcome = Outcome { received: entry.received, is_replay: true, ..Outcome::default() };
+                let (received, key) = (entry.received, entry.key);
+                let mut outcome = Outcome { received, key, is_replay: true, ..Outcome::default() };
                 self.call(slot, &entry.event, &mut outcome);
+                if !outcome.is_held {
+                    self.holding.forget(key);
+                }
                 let has_crashed =
                     matches!(outcome.fault, Some(plugin::Outcome::Trap | plugin::Outcome::Limit));
                 self.backlog.push_back(outcome.publications);
@@ -342,6 +388,7 @@ impl Uplink for UplinkBridge {
 
     fn commit(&mut self) {
         self.lane.commit();
+        self.holding.hand_over(self.backlog.is_empty());
     }
 
     fn flush(&mut self, requests: &mut Vec<server::Request>) -> bool {
@@ -356,15 +403,17 @@ impl Uplink for UplinkBridge {
     }
 
     fn close(&mut self) {
-        // It would be lost with the process.
-        for slot in self.hold.slots() {
-            self.release(&slot);
+        if !self.holding.survives() {
+            // It would be lost with the process.
+            for slot in self.hold.slots() {
+                self.release(&slot);
+            }
         }
         if !self.drain_backlog() {
             let left = self.backlog.iter().map(Vec::len).sum();
             self.give_up(left, Refusal::Full);
         }
-        self.lane.commit();
+        self.commit();
     }
 }
 
@@ -379,6 +428,8 @@ struct Outcome {
     received: i64,
     /// Whether the event was held.
     is_replay: bool,
+    /// Under which it is kept then, if it survives.
+    key: Option<u64>,
     /// Whether the event is held now.
     is_held: bool,
     /// How the last call failed.
@@ -437,7 +488,8 @@ fn concerned(event: &Event) -> Concerned<'_> {
     }
 }
 
-fn endpoint(event: &Event) -> &str {
+/// Whom an event is about.
+pub(super) fn endpoint(event: &Event) -> &str {
     match event {
         Event::Registered { registration, .. }
         | Event::Updated { registration, .. }

@@ -25,7 +25,7 @@ use writer::{Queue, Work};
 pub use database::Contents;
 pub use error::StoreError;
 pub use seal::Unreadable;
-pub use table::{ASSOCIATIONS, Batch, CLIENTS, Change, Table, UNREADABLE_CLIENTS};
+pub use table::{ASSOCIATIONS, Batch, CLIENTS, Change, HELD, Table, UNREADABLE_CLIENTS};
 pub use writer::{Abandoned, Counters, Limits, Writer};
 
 mod database;

@@ -19,6 +19,9 @@ pub const ASSOCIATIONS: Table = Table::encrypted("associations");
 /// The clients: by endpoint name what `tidegate_proto::lwm2m::server` wrote down of it.
 pub const CLIENTS: Table = Table::encrypted("clients");
 
+/// The events that translators have not been able to take (`on-fault = "hold"`): what the bridge wrote down of each.
+pub const HELD: Table = Table::encrypted("held");
+
 /// The clients that could not be read when the gateway started, as they were in [`CLIENTS`].
 pub const UNREADABLE_CLIENTS: Table = Table::encrypted("unreadable-clients");
 

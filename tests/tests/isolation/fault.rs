@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use serde_json::json;
-use tidegate_tests::{Broker, Device, Message, Mosquitto, PATIENCE};
+use tidegate_tests::{Broker, Device, Message, Mosquitto, PATIENCE, Setup};
 
 use crate::scene::{Scene, senml_value, setup};
 
@@ -176,10 +176,10 @@ fn what_is_held_while_a_translator_rests_is_published_in_order_when_it_does_not_
 }
 
 #[test]
-fn what_is_held_when_the_gateway_ends_is_published_raw() -> Result<()> {
+fn what_is_held_when_the_gateway_ends_is_published_raw_if_it_cannot_survive() -> Result<()> {
     let broker = Mosquitto::start()?;
-    let mut setup = setup(&json!({ "name": "bad", "on-fault": "hold" }), 2, &[("bad.js", BROKEN)]);
-    setup.broker = Broker::On(broker.port());
+    let mut setup = held_at(&broker);
+    setup.store = json!({ "path": "" });
     let mut scene = Scene::of(&setup)?;
     let device = scene.observed("bad-1")?;
     for value in 1..=4 {
@@ -191,6 +191,43 @@ fn what_is_held_when_the_gateway_ends_is_published_raw() -> Result<()> {
         ensure!(senml_value(&raw) == Some(f64::from(value)), "{raw:?}");
     }
     Ok(())
+}
+
+#[test]
+fn what_is_held_survives_the_end_and_the_death_of_the_gateway_until_the_translator_is_fixed() -> Result<()> {
+    let broker = Mosquitto::start()?;
+    let mut scene = Scene::of(&held_at(&broker))?;
+    let device = scene.observed("bad-1")?;
+    for value in 1..=4 {
+        scene.notifies(&device, value)?;
+    }
+    scene.holds(4)?;
+    // The translator is as it was: it is not tried again, neither after this end nor after that.
+    scene.gateway.terminate_and_restart()?;
+    scene.holds(4)?;
+    scene.notifies(&device, 5)?;
+    // What came before a Register that is answered is in the store.
+    scene.bad("bad-last")?.register()?;
+    scene.gateway.kill_and_restart()?;
+    scene.holds(5)?;
+    let of_device = |message: &Message| message.topic.ends_with("/bad-1");
+    ensure!(scene.application.inbox().count(of_device) == 0, "{:?}", scene.application.inbox().all());
+    scene.gateway.process().kill()?;
+    scene.replace("bad.js", FIXED)?;
+    scene.gateway.kill_and_restart()?;
+    scene.values_in_order("n/bad-1", 1..=5)?;
+    scene.holds(0)?;
+    // Once is enough.
+    scene.gateway.terminate_and_restart()?;
+    scene.notifies(&device, 6)?;
+    scene.values_in_order("n/bad-1", 6..=6)
+}
+
+/// One shard, whose bad translator fails on notifications, which are held.
+fn held_at(broker: &Mosquitto) -> Setup {
+    let mut setup = setup(&json!({ "name": "bad", "on-fault": "hold" }), 1, &[("bad.js", BROKEN)]);
+    setup.broker = Broker::On(broker.port());
+    setup
 }
 
 /// Publishes what is sent unasked, and loops over what is below zero.
