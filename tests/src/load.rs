@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use coap_lite::MessageType;
-use serde_json::{Value as Json, json};
+use serde_json::json;
 
 use crate::application::{Application, Message};
 use crate::device::{Device, Value};
@@ -103,24 +103,6 @@ impl Scene {
         };
         ensure!(inbox.wait_until(PATIENCE, has_arrived), "{more} more notifications arrive");
         Ok(())
-    }
-
-    /// What the gateway says of itself at `/status`.
-    pub fn status(&self) -> Result<Json> {
-        Ok(serde_json::from_str(&self.gateway.http("/status")?)?)
-    }
-
-    /// Waits until this holds for what the gateway says of itself at `/status`.
-    pub fn status_in_the_end(&self, what: &str, holds: impl Fn(&Json) -> bool) -> Result<Json> {
-        let give_up = Instant::now() + PATIENCE;
-        loop {
-            let status = self.status()?;
-            if holds(&status) {
-                return Ok(status);
-            }
-            ensure!(Instant::now() < give_up, "{what}: {status}\n{}", self.gateway.watch().everything());
-            thread::park_timeout(BETWEEN_LOOKS);
-        }
     }
 
     /// All that was acknowledged is there, first in order.
@@ -269,7 +251,5 @@ fn notify_on_and_on(device: &Device, stop: &AtomicBool, count: &AtomicUsize) -> 
 const RETRANSMISSION: Duration = Duration::from_millis(100);
 /// So that the judge, the relay and the broker can follow.
 const BETWEEN_NOTIFICATIONS: Duration = Duration::from_millis(1);
-/// How often the status is asked for while something is waited for.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 /// Where notifications are published.
 const NOTIFY: &str = "up/notify";

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use coap_lite::MessageType;
-use serde_json::{Value as Json, json};
+use serde_json::json;
 use tidegate_tests::load::{Scene, arrived, is_notification};
 use tidegate_tests::{Application, Broker, Device, Gateway, Mosquitto, MqttVersion, Setup, Value};
 
@@ -71,7 +71,8 @@ fn a_broker_that_stops_without_a_word_is_given_up_after_the_keep_alive() -> Resu
 
 #[test]
 fn a_broker_that_stops_is_noticed_also_while_little_is_published() -> Result<()> {
-    let mut scene = Scene::set_with(0, Mosquitto::start()?, |setup| {
+    let broker = Mosquitto::start_with(|_, _| Ok("max_inflight_messages 0\n".to_owned()))?;
+    let mut scene = Scene::set_with(0, broker, |setup| {
         setup.mqtt = json!({ "keep-alive": "5s" });
     })?;
     let device = device(&scene.gateway, &scene.application, "sensor")?;
@@ -100,7 +101,9 @@ fn a_slow_broker_loses_and_reorders_nothing_and_is_not_given_up() -> Result<()> 
     scene.relay.limit(20_000);
     let connections = scene.relay.connections();
     let load = scene.load()?;
-    scene.status_in_the_end("much waits", |status| status["outbox"]["waiting"].as_u64() > Some(1_000))?;
+    scene
+        .gateway
+        .status("much waits", |status| status["outbox"]["waiting"].as_u64() > Some(1_000))?;
     scene.arrived_more(200)?;
     let acknowledged = load.stop()?;
     scene.relay.limit(0);
@@ -118,11 +121,11 @@ fn a_slow_broker_slows_the_devices_down_when_the_outbox_is_full() -> Result<()> 
     let load = scene.load()?;
     for _ in 0..4 {
         scene.arrived_more(50)?;
-        let waiting = scene.status()?["outbox"]["waiting"].as_u64().context("a number")?;
+        let waiting = scene.gateway.status("anything", |_| true)?["outbox"]["waiting"].as_u64().context("a number")?;
         ensure!(waiting <= 40, "{waiting} wait");
     }
     let acknowledged = load.stop()?;
-    ensure!(scene.status()?["outbox"]["dropped"] == 0);
+    ensure!(scene.gateway.status("anything", |_| true)?["outbox"]["dropped"] == 0);
     scene.relay.limit(0);
     scene.judge(&acknowledged)
 }
@@ -158,8 +161,7 @@ fn a_topic_that_the_broker_denies_is_named_and_the_others_go_on() -> Result<()> 
     ensure!(read["data"]["content"][0]["value"] == "1.0");
     ensure!(application.inbox().count(is_notification) == 0);
     // Nothing waits for a change of mind.
-    let status: Json = serde_json::from_str(&gateway.http("/status")?)?;
-    ensure!(status["outbox"]["waiting"] == 0, "{status}");
+    gateway.status("empty", |status| status["outbox"]["waiting"] == 0)?;
     Ok(())
 }
 
