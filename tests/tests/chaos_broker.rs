@@ -101,9 +101,7 @@ fn a_slow_broker_loses_and_reorders_nothing_and_is_not_given_up() -> Result<()> 
     scene.relay.limit(20_000);
     let connections = scene.relay.connections();
     let load = scene.load()?;
-    scene
-        .gateway
-        .status("much waits", |status| status["outbox"]["waiting"].as_u64() > Some(1_000))?;
+    scene.gateway.status("much waits", |status| status["outbox"]["waiting"].as_u64() > Some(1_000))?;
     scene.arrived_more(200)?;
     let acknowledged = load.stop()?;
     scene.relay.limit(0);
@@ -121,7 +119,8 @@ fn a_slow_broker_slows_the_devices_down_when_the_outbox_is_full() -> Result<()> 
     let load = scene.load()?;
     for _ in 0..4 {
         scene.arrived_more(50)?;
-        let waiting = scene.gateway.status("anything", |_| true)?["outbox"]["waiting"].as_u64().context("a number")?;
+        let waiting =
+            scene.gateway.status("anything", |_| true)?["outbox"]["waiting"].as_u64().context("a number")?;
         ensure!(waiting <= 40, "{waiting} wait");
     }
     let acknowledged = load.stop()?;
