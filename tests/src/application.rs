@@ -18,6 +18,7 @@ pub struct Application {
     inbox: Arc<Inbox<Message>>,
     statuses: Arc<Inbox<Message>>,
     own_topics: Arc<Mutex<HashSet<String>>>,
+    ready: Arc<Inbox<()>>,
     closing: Arc<AtomicBool>,
 }
 
@@ -66,6 +67,21 @@ impl std::fmt::Debug for AnyClient {
 impl Application {
     /// Connect to the broker on this loopback port and subscribe.
     pub fn connect(port: u16, version: MqttVersion) -> Result<Self> {
+        Self::connect_to(port, version, false)
+    }
+
+    /// Connect with MQTT 5 and subscribe, and again after each loss of the connection; the session is to be kept meanwhile. What
+    /// the broker repeats then arrives twice.
+    pub fn connect_for_good(port: u16) -> Result<Self> {
+        Self::connect_to(port, MqttVersion::V5, true)
+    }
+
+    /// Wait until it is subscribed again, which it must have been told to be for good.
+    pub fn subscribed_again(&self) -> Result<()> {
+        self.ready.take("answer to the subscription", |()| true)
+    }
+
+    fn connect_to(port: u16, version: MqttVersion, for_good: bool) -> Result<Self> {
         let inbox = Arc::new(Inbox::default());
         let statuses = Arc::new(Inbox::default());
         let ready = Arc::new(Inbox::default());
@@ -78,6 +94,7 @@ impl Application {
             own_topics: Arc::clone(&own_topics),
             ready: Arc::clone(&ready),
             closing: Arc::clone(&closing),
+            for_good,
         };
         let client = match version {
             MqttVersion::V4 => {
@@ -91,14 +108,18 @@ impl Application {
             MqttVersion::V5 => {
                 let mut options = v5::MqttOptions::new(name, "127.0.0.1", port);
                 options.set_keep_alive(Duration::from_secs(30)).set_max_packet_size(Some(16 << 20));
+                if for_good {
+                    options.set_clean_start(false).set_session_expiry_interval(Some(u32::MAX));
+                }
                 let (client, connection) = v5::Client::new(options, 1024);
                 client.subscribe("#", v5::mqttbytes::QoS::ExactlyOnce)?;
-                std::thread::spawn(move || listener.run_v5(connection));
+                let again = client.clone();
+                std::thread::spawn(move || listener.run_v5(connection, &again));
                 AnyClient::V5(client)
             }
         };
         ready.take("answer to the subscription", |()| true)?;
-        Ok(Self { client, inbox, statuses, own_topics, closing })
+        Ok(Self { client, inbox, statuses, own_topics, ready, closing })
     }
 
     /// Publish a JSON command with QoS 1.
@@ -210,6 +231,7 @@ struct Listener {
     own_topics: Arc<Mutex<HashSet<String>>>,
     ready: Arc<Inbox<()>>,
     closing: Arc<AtomicBool>,
+    for_good: bool,
 }
 
 impl Listener {
@@ -232,9 +254,17 @@ impl Listener {
         }
     }
 
-    fn run_v5(&self, mut connection: v5::Connection) {
+    fn run_v5(&self, mut connection: v5::Connection, client: &v5::Client) {
+        let mut is_first = true;
         for event in connection.iter() {
             match event {
+                Ok(v5::Event::Incoming(v5::Incoming::ConnAck(_))) if std::mem::take(&mut is_first) => {}
+                Ok(v5::Event::Incoming(v5::Incoming::ConnAck(greeting))) if greeting.session_present => {
+                    self.ready.put(());
+                }
+                Ok(v5::Event::Incoming(v5::Incoming::ConnAck(_))) => {
+                    let _ = client.try_subscribe("#", v5::mqttbytes::QoS::ExactlyOnce);
+                }
                 Ok(v5::Event::Incoming(v5::Incoming::SubAck(_))) => self.ready.put(()),
                 Ok(v5::Event::Incoming(v5::Incoming::Publish(publish))) => {
                     let properties = publish.properties.unwrap_or_default();
@@ -262,11 +292,18 @@ impl Listener {
         }
     }
 
-    /// A lost connection ends the application: its subscription would be gone with it.
+    /// A lost connection ends the application, if it is not there for good: its subscription would be gone with it.
     fn goes_on(&self, error: &dyn std::fmt::Display) -> bool {
+        if self.for_good && !self.closing.load(Ordering::SeqCst) {
+            std::thread::park_timeout(BETWEEN_ATTEMPTS);
+            return true;
+        }
         if !self.closing.load(Ordering::SeqCst) {
             eprintln!("application: {error}");
         }
         false
     }
 }
+
+/// How long is waited after a connection was lost, or refused.
+const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(10);

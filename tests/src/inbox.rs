@@ -55,6 +55,13 @@ impl<T: Clone + Debug> Inbox<T> {
         self.lock().clone()
     }
 
+    /// A copy of what is there behind the first `seen`, waiting for some; nothing when nothing comes in time. For a look at many
+    /// things that costs no more than they are, while nobody takes any out.
+    pub fn behind(&self, seen: usize, patience: Duration) -> Vec<T> {
+        let (items, _) = self.wait(patience, |items| (items.len() > seen).then_some(0));
+        items.get(seen..).unwrap_or_default().to_vec()
+    }
+
     /// Everything that is there, now.
     pub fn drain(&self) -> Vec<T> {
         std::mem::take(&mut *self.lock())

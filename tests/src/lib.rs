@@ -14,6 +14,7 @@ mod device;
 mod gateway;
 mod inbox;
 mod leshan;
+pub mod load;
 mod mosquitto;
 mod nat;
 mod peer;

@@ -1,9 +1,12 @@
-//! A TCP relay between the gateway and its broker that can be cut, so that the broker is away for one of them only.
+//! A TCP relay between the gateway and its broker that can be cut, so that the broker is away for one of them only, and
+//! that can be made slow.
 
-use std::io;
+use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
@@ -19,6 +22,9 @@ struct Shared {
     target: u16,
     open: AtomicBool,
     streams: Mutex<Vec<TcpStream>>,
+    /// Bytes per second in each direction of each connection; 0: as fast as it goes.
+    limit: AtomicU64,
+    connections: AtomicUsize,
 }
 
 impl Relay {
@@ -26,9 +32,15 @@ impl Relay {
     pub fn start(target: u16) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let port = listener.local_addr()?.port();
-        let shared = Arc::new(Shared { target, open: AtomicBool::new(true), streams: Mutex::default() });
+        let shared = Arc::new(Shared {
+            target,
+            open: AtomicBool::new(true),
+            streams: Mutex::default(),
+            limit: AtomicU64::new(0),
+            connections: AtomicUsize::new(0),
+        });
         let accepting = Arc::clone(&shared);
-        std::thread::spawn(move || {
+        thread::spawn(move || {
             for stream in listener.incoming().map_while(io::Result::ok) {
                 // A failed connection is seen by the one who connected: the stream closes.
                 let _ = accepting.forward(stream);
@@ -50,6 +62,16 @@ impl Relay {
         }
     }
 
+    /// Carry so many bytes per second in each direction of each connection, and no more; 0: as fast as it goes.
+    pub fn limit(&self, bytes_per_second: u64) {
+        self.shared.limit.store(bytes_per_second, Ordering::SeqCst);
+    }
+
+    /// How many connections it has carried so far.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::SeqCst)
+    }
+
     /// Take connections again.
     pub fn mend(&self) {
         self.shared.open.store(true, Ordering::SeqCst);
@@ -67,15 +89,41 @@ impl Shared {
         far.set_nodelay(true)?;
         streams.push(near.try_clone()?);
         streams.push(far.try_clone()?);
-        pump(near.try_clone()?, far.try_clone()?);
-        pump(far, near);
+        self.connections.fetch_add(1, Ordering::SeqCst);
+        self.pump(near.try_clone()?, far.try_clone()?);
+        self.pump(far, near);
         Ok(())
+    }
+
+    fn pump(self: &Arc<Self>, from: TcpStream, to: TcpStream) {
+        let shared = Arc::clone(self);
+        thread::spawn(move || {
+            let _ = shared.carry(&from, &to);
+            let _ = to.shutdown(Shutdown::Both);
+            let _ = from.shutdown(Shutdown::Both);
+        });
+    }
+
+    fn carry(&self, mut from: &TcpStream, mut to: &TcpStream) -> io::Result<()> {
+        let mut bytes = vec![0; 64 << 10];
+        loop {
+            let limit = self.limit.load(Ordering::SeqCst);
+            let at_once = if limit == 0 { bytes.len() } else { SLICE.min(bytes.len()) };
+            let begun = Instant::now();
+            let read = from.read(&mut bytes[..at_once])?;
+            if read == 0 {
+                return Ok(());
+            }
+            to.write_all(&bytes[..read])?;
+            if let Some(time) = (read as u64 * 1_000_000).checked_div(limit) {
+                let end = begun + Duration::from_micros(time);
+                while let Some(left) = end.checked_duration_since(Instant::now()).filter(|it| !it.is_zero()) {
+                    thread::park_timeout(left);
+                }
+            }
+        }
     }
 }
 
-fn pump(mut from: TcpStream, mut to: TcpStream) {
-    std::thread::spawn(move || {
-        let _ = io::copy(&mut from, &mut to);
-        let _ = to.shutdown(Shutdown::Both);
-    });
-}
+/// How many bytes a slow connection carries at once.
+const SLICE: usize = 512;

@@ -23,10 +23,11 @@ pub(super) struct Line {
     written: u64,
     /// Something was written, but not all of it may have left.
     unflushed: bool,
-    /// When something was written last.
+    /// When something was written last, and when something was read.
     said: Instant,
+    heard: Instant,
     /// When PINGREQ was written last, if nothing was read since.
-    pinged: Option<Instant>,
+    pinged: Option<Pinged>,
 }
 
 /// What a connection is ready for.
@@ -37,6 +38,15 @@ pub(super) enum Ready {
     Written(u64),
     /// The broker has ended it.
     End,
+}
+
+/// A PINGREQ that nothing was read after.
+#[derive(Clone, Copy)]
+struct Pinged {
+    /// When it was put behind the output, and once it has left that, when it did.
+    at: Instant,
+    /// How many bytes of the connection are written when it is.
+    end: u64,
 }
 
 enum Done {
@@ -60,6 +70,7 @@ impl Line {
             written: 0,
             unflushed: false,
             said: now,
+            heard: now,
             pinged: None,
         }
     }
@@ -80,6 +91,7 @@ impl Line {
             Done::Read(Ok(0)) => Ok(Ready::End),
             Done::Read(Ok(_)) => {
                 self.pinged = None;
+                self.heard = Instant::now();
                 Ok(Ready::Read)
             }
             Done::Written(Ok(0)) if has_output => Err(Failure::closed()),
@@ -88,6 +100,10 @@ impl Line {
                 self.written += bytes as u64;
                 self.unflushed = has_output;
                 self.said = Instant::now();
+                // On a slow line it waits behind much else.
+                if let Some(pinged) = self.pinged.as_mut().filter(|it| it.end > self.written - bytes as u64) {
+                    pinged.at = self.said;
+                }
                 Ok(Ready::Written(self.written))
             }
             Done::Read(Err(error)) | Done::Written(Err(error)) => Err(Failure::io(&error)),
@@ -105,9 +121,10 @@ impl Line {
         self.written + self.output.len() as u64
     }
 
-    /// When it has to be shown that the connection is alive.
+    /// When it has to be shown that the connection is alive: to the broker after a silence from here, and to us after one of
+    /// the broker. Whoever keeps writing to a broker that is gone is not told so by the system for many minutes.
     pub(super) fn ping_at(&self, keep_alive: std::time::Duration) -> Instant {
-        self.said.max(self.pinged.unwrap_or(self.said)) + keep_alive
+        self.pinged.map_or_else(|| self.said.min(self.heard), |pinged| pinged.at) + keep_alive
     }
 
     /// That time has come: asks the broker, unless it has not answered the last time.
@@ -117,7 +134,7 @@ impl Line {
             return Err(Failure::timeout());
         }
         self.codec.ping(&mut self.output);
-        self.pinged = Some(Instant::now());
+        self.pinged = Some(Pinged { at: Instant::now(), end: self.end() });
         Ok(())
     }
 }
