@@ -300,6 +300,9 @@ impl UplinkBridge {
         };
         // What is held must not come again.
         if is_held {
+            if self.backlog.len() >= BACKLOG {
+                return self.give_up(publications.len(), Refusal::Full);
+            }
             self.backlog.push_back(publications);
             return Settlement::Accepted;
         }
