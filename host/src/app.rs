@@ -28,7 +28,7 @@ use crate::model::{self, Folder, Readers, Reading, Watch};
 use crate::mqtt::{
     EmbeddedBroker, Gauge, Lane, Outbox, OutboxOptions, Session, SessionGauge, SessionOptions,
 };
-use crate::net::{Clock, Directory, Inherited, ReceiveBuffers, Shard, ShardHandle, Tally};
+use crate::net::{Clock, Directory, Inherited, Rates, ReceiveBuffers, Shard, ShardHandle, Tally};
 use crate::plugin::Engine;
 use keeping::Keeping;
 use security::Security;
@@ -89,7 +89,7 @@ impl Gateway {
             let secure = security.as_mut().map(|security| security.shard(config, number, handle));
             let (secure, associations) = secure.transpose()?.unzip();
             let shard = Shard {
-                config: server_config(config, &shared, number),
+                config: server_config(config, &shared, number, count),
                 sockets,
                 secure,
                 kept: keeping::share(&mut keeping, number, handle, associations),
@@ -97,6 +97,7 @@ impl Gateway {
                 directory: Arc::clone(&shared.directory),
                 clock: shared.clock,
                 tally: Arc::clone(&tallies[usize::from(number)]),
+                rates: rates(config, count),
             };
             shards.push(shard.start(commands, handles.clone(), stopped.clone())?);
         }
@@ -337,12 +338,30 @@ fn read_models(folder: &mut Folder) -> Models {
     reading.models
 }
 
-fn server_config(config: &Config, shared: &Shared, shard: u8) -> tidegate_proto::lwm2m::server::Config {
+/// How fast datagrams may come to one of so many shards, over which the kernel spreads sources.
+fn rates(config: &Config, shards: u8) -> Rates {
+    let some = |rate: u32| Some(rate).filter(|rate| *rate > 0);
+    let config::Coap { rate_limit_source, rate_limit, .. } = config.coap;
+    Rates {
+        source: some(rate_limit_source),
+        overall: some(rate_limit).map(|rate| rate.div_ceil(shards.max(1).into())),
+    }
+}
+
+fn server_config(
+    config: &Config,
+    shared: &Shared,
+    shard: u8,
+    shards: u8,
+) -> tidegate_proto::lwm2m::server::Config {
+    let max_registrations = config.registration.max_registrations.div_ceil(shards.max(1).into());
     tidegate_proto::lwm2m::server::Config {
         shard,
         lifetime_min: config.registration.lifetime_min,
         lifetime_max: config.registration.lifetime_max,
         awake_window: config.registration.awake_window,
+        max_registrations,
+        max_registration_bytes: max_registrations.saturating_mul(REGISTRATION).max(LEAST_REGISTRATIONS),
         models: shared.models.load_full(),
         coap: tidegate_proto::coap::endpoint::Config {
             block: config.coap.block_size,
@@ -363,6 +382,10 @@ fn shard_count(config: &Config) -> anyhow::Result<u8> {
 /// Bytes that may wait for the broker.
 const OUTBOX_ON_DISK: u64 = 1 << 30;
 const OUTBOX_IN_MEMORY: u64 = 64 << 20;
+/// Bytes that a registration may take on average, when there are as many as may be; most take a third of it.
+const REGISTRATION: usize = 4 << 10;
+/// Bytes that all of a shard may take, however few they may be.
+const LEAST_REGISTRATIONS: usize = 64 << 20;
 /// How long publications that wait may still take to reach the broker when the gateway stops.
 const DRAIN: Duration = Duration::from_secs(5);
 /// How often files are looked at where the file system does not tell of changes.

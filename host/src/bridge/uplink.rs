@@ -67,7 +67,12 @@ impl UplinkBridge {
     /// What is held survives with this keeper, under this key and those that follow; and this was held before a restart, under its keys, in
     /// order. It is tried on the generation that is in use now, if that is not the one that failed on it, and published raw if its slot is
     /// gone.
-    pub fn with_held(mut self, keeper: Box<dyn HoldKeeper>, next: u64, events: Vec<(u64, HeldEvent)>) -> Self {
+    pub fn with_held(
+        mut self,
+        keeper: Box<dyn HoldKeeper>,
+        next: u64,
+        events: Vec<(u64, HeldEvent)>,
+    ) -> Self {
         self.holding = Holding::new(keeper, next);
         let routing = self.callers.routing();
         for (key, HeldEvent { slot, failed_on, received, event }) in events {
@@ -346,6 +351,9 @@ impl UplinkBridge {
         };
         // What is held must not come again.
         if is_held {
+            if self.backlog.len() >= BACKLOG {
+                return self.give_up(publications.len(), Refusal::Full);
+            }
             self.backlog.push_back(publications);
             return Settlement::Accepted;
         }

@@ -68,7 +68,15 @@ fn coap(source: &Source<'_>, raw: &raw::Coap) -> Result<Coap, ConfigError> {
         listen,
         shards: count(source, "coap.shards", &raw.shards, 0..=1024, default.shards)?,
         block_size: block_size(source, &raw.block_size, default.block_size)?,
+        rate_limit_source: rate(source, "coap.rate-limit-source", &raw.rate_limit_source)?,
+        rate_limit: rate(source, "coap.rate-limit", &raw.rate_limit)?,
     })
+}
+
+/// Datagrams a second; by default there is no limit.
+fn rate(source: &Source<'_>, key: &str, raw: &At<i64>) -> Result<u32, ConfigError> {
+    let rate = count(source, key, raw, 0..=10_000_000, 0)?;
+    Ok(u32::try_from(rate).unwrap_or(u32::MAX))
 }
 
 fn block_size(source: &Source<'_>, raw: &At<String>, default: usize) -> Result<usize, ConfigError> {
@@ -369,7 +377,9 @@ fn registration(source: &Source<'_>, raw: &raw::Registration) -> Result<Registra
     }
     let awake_window =
         duration(source, "registration.awake-window", &raw.awake_window, default.awake_window)?;
-    Ok(Registration { lifetime_min, lifetime_max, awake_window })
+    let (key, most) = ("registration.max-registrations", default.max_registrations);
+    let max_registrations = count(source, key, &raw.max_registrations, 1..=100_000_000, most)?;
+    Ok(Registration { lifetime_min, lifetime_max, awake_window, max_registrations })
 }
 
 fn plugins(source: &Source<'_>, raw: &raw::Plugins) -> Result<Plugins, ConfigError> {

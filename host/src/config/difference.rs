@@ -8,11 +8,13 @@ impl Config {
     pub fn needs_restart(&self, other: &Self) -> Vec<&'static str> {
         // Taken apart, so that a new key is not forgotten here.
         let Self { coap, dtls, mqtt, http, store, registration, models, plugins, .. } = self;
-        let Coap { listen, shards, block_size } = coap;
+        let Coap { listen, shards, block_size, rate_limit_source, rate_limit } = coap;
         let coap = [
             ("coap.listen", *listen != other.coap.listen),
             ("coap.shards", *shards != other.coap.shards),
             ("coap.block-size", *block_size != other.coap.block_size),
+            ("coap.rate-limit-source", *rate_limit_source != other.coap.rate_limit_source),
+            ("coap.rate-limit", *rate_limit != other.coap.rate_limit),
         ];
         let Http { listen } = http;
         let http = ("http.listen", *listen != other.http.listen);
@@ -21,11 +23,12 @@ impl Config {
             ("store.path", *path != other.store.path),
             ("store.associations", *associations != other.store.associations),
         ];
-        let Registration { lifetime_min, lifetime_max, awake_window } = registration;
+        let Registration { lifetime_min, lifetime_max, awake_window, max_registrations } = registration;
         let registration = [
             ("registration.lifetime-min", *lifetime_min != other.registration.lifetime_min),
             ("registration.lifetime-max", *lifetime_max != other.registration.lifetime_max),
             ("registration.awake-window", *awake_window != other.registration.awake_window),
+            ("registration.max-registrations", *max_registrations != other.registration.max_registrations),
         ];
         let Models { directory } = models;
         let models = ("models.directory", *directory != other.models.directory);
@@ -114,6 +117,8 @@ mod tests {
             ("coap.listen", "[\"127.0.0.1:9\"]"),
             ("coap.shards", "9"),
             ("coap.block-size", "\"64B\""),
+            ("coap.rate-limit-source", "9"),
+            ("coap.rate-limit", "9"),
             ("dtls.listen", "[\"127.0.0.1:9\"]"),
             ("dtls.credentials", "\"x\""),
             ("dtls.connection-id", "false"),
@@ -139,6 +144,7 @@ mod tests {
             ("registration.lifetime-min", "\"9s\""),
             ("registration.lifetime-max", "\"9s\""),
             ("registration.awake-window", "\"9s\""),
+            ("registration.max-registrations", "9"),
             ("models.directory", "\"x\""),
             ("plugins.directory", "\"x\""),
         ];

@@ -148,12 +148,16 @@ pub struct Coap {
     pub shards: usize,
     /// Bytes of the largest block sent or asked for: a power of two from 16 to 1024 (RFC 7959 section 2.2).
     pub block_size: usize,
+    /// Datagrams a second from one source; 0 is no limit.
+    pub rate_limit_source: u32,
+    /// Datagrams a second from all sources; 0 is no limit.
+    pub rate_limit: u32,
 }
 
 impl Default for Coap {
     fn default() -> Self {
         let listen = vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, 5783))];
-        Self { listen, shards: 0, block_size: 1024 }
+        Self { listen, shards: 0, block_size: 1024, rate_limit_source: 0, rate_limit: 0 }
     }
 }
 
@@ -350,6 +354,8 @@ pub struct Registration {
     pub lifetime_max: Duration,
     /// Queue mode: how long after its last datagram a client counts as reachable.
     pub awake_window: Duration,
+    /// Registrations at most, over all shards; another one is answered 5.03.
+    pub max_registrations: usize,
 }
 
 impl Default for Registration {
@@ -359,6 +365,7 @@ impl Default for Registration {
             lifetime_max: Duration::from_secs(24 * 60 * 60),
             // RFC 7252 4.8.2: MAX_TRANSMIT_WAIT with the default transmission parameters.
             awake_window: Duration::from_secs(93),
+            max_registrations: 1_000_000,
         }
     }
 }

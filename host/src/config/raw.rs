@@ -32,6 +32,8 @@ pub(super) struct Coap {
     pub(super) listen: ListAt<String>,
     pub(super) shards: At<i64>,
     pub(super) block_size: At<String>,
+    pub(super) rate_limit_source: At<i64>,
+    pub(super) rate_limit: At<i64>,
 }
 
 #[derive(Default, Deserialize)]
@@ -100,6 +102,7 @@ pub(super) struct Registration {
     pub(super) lifetime_min: At<String>,
     pub(super) lifetime_max: At<String>,
     pub(super) awake_window: At<String>,
+    pub(super) max_registrations: At<i64>,
 }
 
 #[derive(Default, Deserialize)]

@@ -133,6 +133,15 @@ fn errors_name_line_and_key_and_what_would_be_right() {
 }
 
 #[test]
+fn what_is_wrong_with_limits_is_named() {
+    refused(&[
+        ("[coap]\nrate-limit-source = -1", 2, "coap.rate-limit-source", "from 0 to"),
+        ("[coap]\nrate-limit = 10000001", 2, "coap.rate-limit", "from 0 to 10000000"),
+        ("[registration]\nmax-registrations = 0", 2, "registration.max-registrations", "from 1 to"),
+    ]);
+}
+
+#[test]
 fn what_is_wrong_with_the_outbox_is_named() {
     refused(&[
         ("[mqtt.outbox]\npublications = 0", 2, "mqtt.outbox.publications", "from 1 to"),
@@ -166,6 +175,8 @@ fn what_is_typed_arrives() {
         listen = ["127.0.0.1:5683", "[::1]:5683"]
         shards = 3
         block-size = "64B"
+        rate-limit-source = 50
+        rate-limit = 9000
         [dtls]
         listen = ["127.0.0.1:5684"]
         credentials = "/run/clients.toml"
@@ -209,6 +220,7 @@ fn what_is_typed_arrives() {
     let config = Config::parse(text, Path::new("/etc/tidegate/tidegate.toml")).unwrap();
     assert_eq!(config.coap.listen[1], "[::1]:5683".parse().unwrap());
     assert_eq!((config.coap.shards, config.coap.block_size), (3, 64));
+    assert_eq!((config.coap.rate_limit_source, config.coap.rate_limit), (50, 9_000));
     let dtls = Dtls {
         listen: vec!["127.0.0.1:5684".parse().unwrap()],
         credentials: "/run/clients.toml".into(),

@@ -28,6 +28,10 @@ pub struct Counts {
 /// What the shard itself counts: what neither CoAP nor DTLS gets to see.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Own {
+    /// Datagrams beyond what one source may send.
+    pub rate_source: u64,
+    /// Datagrams beyond what all may send.
+    pub rate_overall: u64,
     /// Errors that a socket told when it was read, such as that an earlier datagram found nobody.
     pub receive_errors: u64,
     /// Datagrams that a socket had no room for.
@@ -38,6 +42,8 @@ pub struct Own {
     pub unsent_association: u64,
     /// Datagrams that came while the shard restored what was before the start, and were too many.
     pub starting: u64,
+    /// Requests that came meanwhile, and were too many.
+    pub starting_requests: u64,
     /// Datagrams of other shards that found no room here.
     pub busy_datagrams: u64,
     /// Requests that found no room here.
@@ -182,6 +188,8 @@ pub const FAMILIES: &[Family] = &[
             ("remembered-evicted", |of| of.server.coap.remembered_evicted),
             ("transfer-evicted", |of| of.server.coap.transfers_evicted),
             ("transfer-expired", |of| of.server.coap.transfers_expired),
+            ("rate-source", |of| of.own.rate_source),
+            ("rate-overall", |of| of.own.rate_overall),
             ("starting", |of| of.own.starting),
             ("shard-busy", |of| of.own.busy_datagrams),
             ("no-room-for-handover", |of| of.own.unparked),
@@ -204,6 +212,7 @@ pub const FAMILIES: &[Family] = &[
         members: &[
             ("invalid-registration", |of| of.server.rejected_registrations),
             ("too-many-registrations", |of| of.server.excess_registrations),
+            ("registrations-too-large", |of| of.server.excess_registration_bytes),
             ("unknown-location", |of| of.server.unknown_locations),
             ("foreign-location", |of| of.server.foreign_locations),
             ("wrong-identity", |of| of.server.wrong_identities),
@@ -222,7 +231,9 @@ pub const FAMILIES: &[Family] = &[
             ("stray-notification", |of| of.server.stray_notifications),
             ("outbox-full", |of| of.server.refused),
             ("queue-full", |of| of.server.queue_full),
+            ("too-many-observations", |of| of.server.excess_observations),
             ("shard-busy", |of| of.own.busy_requests),
+            ("starting", |of| of.own.starting_requests),
         ],
     },
     Family {

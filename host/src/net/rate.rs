@@ -8,10 +8,11 @@
 //! carrier's NAT thousands of devices have one address. Everybody else shares the bucket of the IP address (of IPv6, of its /64
 //! network), since a port costs nothing.
 
-use std::hash::{BuildHasher as _, Hasher as _};
+use std::hash::Hasher as _;
 use std::net::{IpAddr, SocketAddr};
 
-use rustc_hash::FxSeededState;
+use rustc_hash::FxHasher;
+use tidegate_proto::coap::Entropy;
 use tidegate_proto::time::Instant;
 
 /// Datagrams a second; none is no limit.
@@ -40,8 +41,12 @@ pub(crate) struct RateLimit {
 }
 
 impl RateLimit {
-    /// None if there is no limit. `seed` must be unknown to others, who could choose sources that share a bucket.
-    pub(crate) fn new(rates: Rates, seed: usize) -> Option<Self> {
+    /// None if there is no limit.
+    pub(crate) fn new(rates: Rates, entropy: &mut dyn Entropy) -> Option<Self> {
+        // Or others could choose sources that share a bucket.
+        let mut seed = [0; 8];
+        entropy.fill(&mut seed);
+        let seed = usize::from_ne_bytes(seed);
         let source = rates.source.map(|rate| Sources::new(Rate::new(rate), seed));
         let overall = rates.overall.map(|rate| (Rate::new(rate), 0));
         (source.is_some() || overall.is_some()).then_some(Self { source, overall })
@@ -55,7 +60,7 @@ impl RateLimit {
         let now = now.as_micros();
         if let Some(sources) = &mut self.source {
             let key = sources.key(from, is_known);
-            let (rate, full) = sources.bucket(key, now);
+            let (rate, full) = sources.bucket(key);
             rate.take(full, now, rate.depth).map_err(|()| Excess::Source)?;
         }
         if let Some((rate, full)) = &mut self.overall {
@@ -98,7 +103,7 @@ impl Rate {
 #[derive(Debug)]
 struct Sources {
     rate: Rate,
-    hasher: FxSeededState,
+    seed: usize,
     /// What distinguishes the source, and when its bucket is full.
     sets: Box<[[(u64, u64); WAYS]]>,
 }
@@ -106,11 +111,11 @@ struct Sources {
 impl Sources {
     fn new(rate: Rate, seed: usize) -> Self {
         let sets = vec![[(0, 0); WAYS]; SETS].into_boxed_slice();
-        Self { rate, hasher: FxSeededState::with_seed(seed), sets }
+        Self { rate, seed, sets }
     }
 
     fn key(&self, from: SocketAddr, is_known: bool) -> u64 {
-        let mut hasher = self.hasher.build_hasher();
+        let mut hasher = FxHasher::with_seed(self.seed);
         match from.ip() {
             IpAddr::V4(ip) => hasher.write_u32(ip.to_bits()),
             IpAddr::V6(ip) if is_known => hasher.write_u128(ip.to_bits()),
@@ -121,7 +126,7 @@ impl Sources {
     }
 
     /// The bucket of a source; a full one in the place of that which is fullest, if it has none.
-    fn bucket(&mut self, key: u64, _now: u64) -> (Rate, &mut u64) {
+    fn bucket(&mut self, key: u64) -> (Rate, &mut u64) {
         // The hash's upper bits are its best.
         let index = usize::try_from(key >> 32).unwrap_or_default() % SETS;
         let set = &mut self.sets[index];
@@ -149,11 +154,13 @@ mod tests {
     use std::net::Ipv6Addr;
     use std::time::Duration;
 
+    use super::super::entropy::SystemEntropy;
     use super::*;
 
     fn limit(source: u32, overall: u32) -> RateLimit {
         let some = |rate| Some(rate).filter(|rate| *rate > 0);
-        RateLimit::new(Rates { source: some(source), overall: some(overall) }, 7).unwrap()
+        RateLimit::new(Rates { source: some(source), overall: some(overall) }, &mut SystemEntropy::new())
+            .unwrap()
     }
 
     fn from(host: u8, port: u16) -> SocketAddr {
@@ -172,7 +179,7 @@ mod tests {
 
     #[test]
     fn without_limits_there_is_nothing_to_ask() {
-        assert!(RateLimit::new(Rates::default(), 1).is_none());
+        assert!(RateLimit::new(Rates::default(), &mut SystemEntropy::new()).is_none());
     }
 
     #[test]
@@ -195,7 +202,7 @@ mod tests {
         let strangers: usize = (1..100).map(|port| passed(&mut limit, start, from(1, port), false, 30)).sum();
         assert_eq!(strangers, 20);
         assert_eq!(passed(&mut limit, start, from(2, 1), false, 30), 20);
-        let network = |low| (Ipv6Addr::from_bits((0x2001_0db8 << 96) | low), 5683).into();
+        let network = |low: u128| (Ipv6Addr::from_bits((0x2001_0db8 << 96) | low), 5683).into();
         let strangers: usize = (0..100).map(|low| passed(&mut limit, start, network(low), false, 30)).sum();
         assert_eq!(strangers, 20, "whoever has a /64 has all of its addresses");
         assert_eq!(passed(&mut limit, start, network(1 << 64), false, 30), 20);
@@ -213,7 +220,10 @@ mod tests {
     fn what_its_source_may_not_send_costs_the_others_nothing() {
         let (mut limit, start) = (limit(10, 1_000), start());
         assert_eq!(passed(&mut limit, start, from(1, 1), false, 100_000), 20);
-        assert_eq!((2..=49).map(|host| passed(&mut limit, start, from(host, 1), false, 20)).sum::<usize>(), 48 * 20);
+        assert_eq!(
+            (2..=49).map(|host| passed(&mut limit, start, from(host, 1), false, 20)).sum::<usize>(),
+            48 * 20
+        );
     }
 
     #[test]

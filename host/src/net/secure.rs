@@ -110,6 +110,11 @@ impl Secure {
         listener >= self.place.first_listener
     }
 
+    /// Whether there is an association or a handshake with this address.
+    pub(crate) fn has_heard(&self, peer: Peer) -> bool {
+        self.endpoint.knows(self.remote(peer), &[])
+    }
+
     /// The other shard that a datagram belongs to.
     pub(crate) fn elsewhere(&self, from: Peer, datagram: &[u8]) -> Option<u8> {
         if let Some(shard) = endpoint::shard_of_datagram(datagram, self.place.shards) {

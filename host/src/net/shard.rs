@@ -8,6 +8,7 @@
 //!
 //! With DTLS, [`Secure`] opens a datagram before the second step and seals what goes out after the fifth.
 
+mod admit;
 mod handover;
 mod publish;
 mod restart;
@@ -31,6 +32,7 @@ use super::count::{Own, Tally};
 use super::directory::Directory;
 use super::entropy::SystemEntropy;
 use super::keep::ClientKeeping;
+use super::rate::{RateLimit, Rates};
 use super::route::Routes;
 use super::secure::{Happened, Secure};
 use super::throttle::Throttle;
@@ -75,6 +77,8 @@ pub struct Shard<U> {
     pub clock: Clock,
     /// Where what it counts is seen.
     pub tally: Arc<Tally>,
+    /// How fast datagrams may come.
+    pub rates: Rates,
 }
 
 impl<U: Uplink + 'static> Shard<U> {
@@ -108,6 +112,8 @@ impl<U: Uplink + 'static> Shard<U> {
                     directory: self.directory,
                     clock: self.clock,
                     tally: self.tally,
+                    limit: RateLimit::new(self.rates, &mut SystemEntropy::new()),
+                    excess: Throttle::default(),
                     counts: Own::default(),
                     publish: None,
                     others,
@@ -138,6 +144,10 @@ struct Driver<U> {
     directory: Arc<Directory>,
     clock: Clock,
     tally: Arc<Tally>,
+    /// None if datagrams may come as fast as they can.
+    limit: Option<RateLimit>,
+    /// Datagrams that came too fast.
+    excess: Throttle,
     counts: Own,
     /// When what was counted is to be seen.
     publish: Option<Instant>,
@@ -229,6 +239,9 @@ impl<U: Uplink> Driver<U> {
                 Ok((length, address)) => {
                     let listener = u16::try_from(listener).unwrap_or(u16::MAX);
                     let peer = Peer { address, listener, association: 0 };
+                    if !self.admits(peer) {
+                        continue;
+                    }
                     match self.elsewhere(peer, &buffer[..length]) {
                         Some(shard) => self.hand_on(shard, peer, &buffer[..length]),
                         None => self.take_in(peer, &mut buffer[..length]),

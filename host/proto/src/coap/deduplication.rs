@@ -89,7 +89,12 @@ impl Deduplication {
         self.next_serial += 1;
         let expires = now + if confirmable { EXCHANGE_LIFETIME } else { NON_LIFETIME };
         self.entries.insert(key, Entry { serial, hash, expires, outcome: Outcome::Open });
-        self.queues[usize::from(!confirmable)].push_back((key, serial));
+        let (queue, entries) = (&mut self.queues[usize::from(!confirmable)], &self.entries);
+        queue.push_back((key, serial));
+        if queue.len() > (2 * entries.len()).max(FEW) {
+            // Traces of what was forgotten early would stay until something older expires.
+            queue.retain(|(key, serial)| entries.get(key).is_some_and(|entry| entry.serial == *serial));
+        }
         peers.state(key.peer).remembered.push_back(key.mid);
         evicted
     }
@@ -147,6 +152,11 @@ impl Deduplication {
         self.entries.len()
     }
 
+    #[cfg(test)]
+    pub(super) fn traces(&self) -> usize {
+        self.queues.iter().map(VecDeque::len).sum()
+    }
+
     /// Forgets the oldest entry; false if the queue had only a trace of one that is gone already.
     fn evict_oldest(&mut self, peers: &mut Peers) -> bool {
         let serial =
@@ -163,5 +173,8 @@ impl Deduplication {
 
 /// How long a non-confirmable message is remembered (RFC 7252 section 4.8.2).
 const NON_LIFETIME: Duration = Duration::from_secs(145);
+
+/// So many traces are never too many.
+const FEW: usize = 1_024;
 
 const SWEEP: Duration = Duration::from_secs(1);

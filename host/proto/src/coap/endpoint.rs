@@ -49,6 +49,8 @@ pub struct Endpoint {
     /// Notifications whose rest is fetched once their peer has nothing else to answer, by its number.
     unfetched: FxHashMap<u32, VecDeque<Draft>>,
     timers: BinaryHeap<Reverse<(Instant, timer::Timer)>>,
+    /// With more timers than this, those that mean nothing any more are taken out.
+    crowded_timers: usize,
     /// When it was called last.
     now: Instant,
     output: VecDeque<Output>,
@@ -210,6 +212,7 @@ impl Endpoint {
             receipts: Receipts::default(),
             unfetched: FxHashMap::default(),
             timers: BinaryHeap::new(),
+            crowded_timers: 0,
             now: Instant::from_micros(0),
             output: VecDeque::new(),
         }

@@ -15,6 +15,8 @@ pub(super) struct Peers {
     /// Seeded, since anyone can choose source ports so that their hashes collide.
     numbers: HashMap<Peer, u32, FxSeededState>,
     states: Slab<State>,
+    /// How many have a guard.
+    guarded: usize,
     /// Their names are ours, so nobody can make them collide.
     associations: FxHashMap<u64, Association>,
 }
@@ -71,6 +73,7 @@ impl Peers {
         Self {
             numbers: HashMap::with_hasher(FxSeededState::with_seed(seed)),
             states: Slab::new(),
+            guarded: 0,
             associations: FxHashMap::default(),
         }
     }
@@ -151,13 +154,16 @@ impl Peers {
     }
 
     /// A message id to send to the peer with. True beside it: [`Self::unguard`] must be called at the time
-    /// `now + EXCHANGE_LIFETIME`.
+    /// `now + EXCHANGE_LIFETIME`. With `most` peers under guard, no further peer gets one: forgotten and seen again, its message
+    /// ids go on from anywhere.
     pub(super) fn next_mid(
         &mut self,
         number: u32,
         now: Instant,
+        most: usize,
         in_use: impl Fn(MessageKey) -> bool,
     ) -> (u16, bool) {
+        let is_crowded = self.guarded >= most;
         let state = self.state(number);
         let mut mid = state.next_mid;
         // At most 65535 steps, and only if that many requests to one peer are open.
@@ -166,7 +172,11 @@ impl Peers {
         }
         state.next_mid = mid.wrapping_add(1);
         let first = state.guarded_until.is_none();
+        if first && is_crowded {
+            return (mid, false);
+        }
         state.guarded_until = Some(now + EXCHANGE_LIFETIME);
+        self.guarded += usize::from(first);
         (mid, first)
     }
 
@@ -176,7 +186,8 @@ impl Peers {
         if let Some(until) = state.guarded_until.filter(|until| *until > now) {
             return Some(until);
         }
-        state.guarded_until = None;
+        let was_guarded = state.guarded_until.take().is_some();
+        self.guarded -= usize::from(was_guarded);
         self.release(number);
         None
     }

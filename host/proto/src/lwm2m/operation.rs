@@ -154,6 +154,11 @@ impl Operation {
         }
     }
 
+    /// The bytes that a request with it takes while it waits, roughly.
+    pub(crate) fn weight(&self) -> usize {
+        AROUND + self.size()
+    }
+
     /// The lifetime of the registration that this writes, if it does: `/1/x/1`, in seconds.
     pub(crate) fn lifetime(&self) -> Option<u32> {
         let (Self::Write { body, .. } | Self::WriteComposite { body }) = self else { return None };
@@ -390,6 +395,8 @@ fn write_composite(
     with_body(message, Path::root(), body, (format, registration), definitions)
 }
 
+/// Bytes that a request takes beside its body: its path, context and place in a queue, roughly.
+const AROUND: usize = 512;
 /// Bytes in a Uri-Path or Uri-Query option (RFC 7252 section 5.10).
 const MAX_OPTION: usize = 255;
 

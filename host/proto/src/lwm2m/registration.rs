@@ -175,6 +175,20 @@ impl Registration {
         })
     }
 
+    /// The bytes that it takes, roughly.
+    pub(crate) fn size(&self) -> usize {
+        let parameter = |(name, value): &(Box<str>, Option<Box<str>>)| {
+            AROUND + name.len() + value.as_ref().map_or(0, |value| value.len())
+        };
+        let attributes = |link: &Link| {
+            link.attributes.iter().map(|(name, value)| AROUND + name.len() + value.len()).sum::<usize>()
+        };
+        let parameters: usize = self.parameters.iter().map(parameter).sum();
+        let objects: usize = self.objects.iter().map(|link| size_of::<Link>() + attributes(link)).sum();
+        let formats = self.content_formats.as_ref().map_or(0, |formats| size_of_val(&**formats));
+        size_of::<Self>() + self.endpoint.len() + self.links.len() + parameters + objects + formats
+    }
+
     /// The version (`ver`) of an object, if the client states it at the object or at one of its instances.
     pub fn object_version(&self, object: u16) -> Option<&str> {
         let links = self.objects.iter().filter(|link| link.path.object() == Some(object));
@@ -323,6 +337,8 @@ fn excerpt(text: &str) -> &str {
     &text[..text.floor_char_boundary(32)]
 }
 
+/// Bytes of a name and a value beside themselves.
+const AROUND: usize = 2 * size_of::<Box<str>>();
 /// Seconds (core 1.2.1 section 6.2.1).
 const DEFAULT_LIFETIME: u32 = 86_400;
 /// Bytes.

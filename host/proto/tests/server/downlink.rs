@@ -11,8 +11,8 @@ use tidegate_proto::lwm2m::server::{Config, Event, Failure, Request, Settlement,
 use tidegate_proto::lwm2m::value::{Sample, Value};
 
 use crate::sim::{
-    CONTENT_FORMAT, Device, Draft, LOCATION_PATH, OBJECTS, Policy, World, empty, piggybacked, read, receipt,
-    request, seconds, summary,
+    CONTENT_FORMAT, Device, Draft, LOCATION_PATH, OBJECTS, OBSERVE, Policy, World, empty, piggybacked, read,
+    receipt, request, seconds, summary,
 };
 
 #[test]
@@ -279,6 +279,48 @@ fn queues_are_bounded() {
     ];
     assert_eq!(summary(&world.events()), expected);
     assert_eq!(world.server.counters().queue_full, 2);
+}
+
+#[test]
+fn requests_without_a_body_are_bounded_in_all_as_well() {
+    let config = Config { max_queued_bytes_in_all: 2_000, ..Config::default() };
+    let mut world = World::with(config);
+    let devices: Vec<_> = (0..5_u16)
+        .map(|number| Device::registered(&format!("d{number}"), 5_683 + number, &["b=UQ"], &mut world))
+        .collect();
+    world.pass(seconds(93));
+    world.take_sent();
+    for device in &devices {
+        world.perform(read(&device.endpoint, &device.endpoint));
+    }
+    let expected = ["d0", "d1", "d2"].map(|name| format!("progressed {name} Queued"));
+    let events = summary(&world.events());
+    assert_eq!(events[..3], expected);
+    assert_eq!(events[3..], ["failed d3 QueueFull", "failed d4 QueueFull"]);
+}
+
+#[test]
+fn observations_of_a_client_are_bounded() {
+    let mut world = World::with(Config { max_observations: 2, ..Config::default() });
+    let device = Device::registered("a", 5683, &[], &mut world);
+    let observe = |resource: u16| {
+        let path = Path::new([3, 0, resource]);
+        request("a", Operation::Observe { path, queries: vec![], accept: None }, &resource.to_string())
+    };
+    for resource in [1, 2] {
+        world.perform(observe(resource));
+        let asked = world.received(device.peer).expect("a request");
+        world.send(device.peer, &piggybacked(&asked, Code::CONTENT).option(OBSERVE, &[1]).build());
+    }
+    world.events();
+    world.perform(observe(3));
+    world.assert_silence(device.peer);
+    let events = world.events();
+    let [Event::Failed { failure: Failure::Invalid(reason), .. }] = &events[..] else { panic!("{events:?}") };
+    assert!(reason.contains("2 observations"), "{reason}");
+    assert_eq!(world.server.counters().excess_observations, 1);
+    world.perform(observe(2));
+    assert!(world.received(device.peer).is_some(), "what is observed can be asked for again");
 }
 
 #[test]

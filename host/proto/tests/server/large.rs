@@ -133,7 +133,7 @@ fn unfinished_answers_of_all_clients_take_a_bounded_room() {
 
 #[test]
 fn the_bodies_that_wait_for_a_client_are_bounded_in_bytes() {
-    let config = Config { max_queued_bytes: 10_000, max_queued_bytes_in_all: 15_000, ..Config::default() };
+    let config = Config { max_queued_bytes: 10_000, max_queued_bytes_in_all: 18_000, ..Config::default() };
     let mut world = World::with(config);
     let device = Device::registered("a", 5683, &[], &mut world);
     let other = Device::registered("b", 5684, &[], &mut world);

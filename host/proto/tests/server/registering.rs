@@ -294,6 +294,22 @@ fn too_many_registrations_are_put_off() {
 }
 
 #[test]
+fn registrations_that_are_too_large_together_are_put_off() {
+    let mut world = World::with(Config { max_registration_bytes: 20_000, ..Config::default() });
+    let mut first = Device::registered("a", 5683, &[], &mut world);
+    let mut large = Device::new("b", 5684);
+    let links = |count: usize| (0..count).map(|number| format!("</3/{number}>,")).collect::<String>();
+    let datagram = large.register_datagram(&[], &links(50_000 / 80));
+    let answer = world.exchange(large.peer, &datagram);
+    assert_eq!((answer.code(), answer.max_age()), (Code::SERVICE_UNAVAILABLE, Some(60)));
+    assert_eq!(world.server.counters().excess_registration_bytes, 1);
+    assert_eq!(world.server.len(), 1);
+    let datagram = large.register_datagram(&[], &links(100));
+    assert_eq!(world.exchange(large.peer, &datagram).code(), Code::CREATED);
+    first.register(&[], &mut world);
+}
+
+#[test]
 fn while_one_register_is_unsettled_another_of_that_name_waits() {
     let mut world = World::new();
     world.policy = Policy::Leave;

@@ -32,6 +32,9 @@ pub struct Kept {
     pub keeper: Option<Box<dyn ClientKeeper>>,
 }
 
+/// Requests that may wait until what was before the start is restored.
+const LATER: usize = 4_096;
+
 impl<U: Uplink> Driver<U> {
     /// What DTLS wants done once a turn. False if something that is to be kept waits for room.
     pub(super) fn secure_turn(&mut self, now: Instant) -> bool {
@@ -110,6 +113,7 @@ impl<U: Uplink> Driver<U> {
                 Some(command) = commands.recv() => match command {
                     Command::Kept(bounds) => self.obey(Command::Kept(bounds)),
                     Command::Datagram(..) if later.len() >= BATCH => self.counts.starting += 1,
+                    Command::Perform(_) if later.len() >= LATER => self.counts.starting_requests += 1,
                     command => later.push(command),
                 },
                 () = tokio::time::sleep(BACKLOG_RETRY) => {}

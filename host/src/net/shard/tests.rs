@@ -243,6 +243,7 @@ impl Scene {
             uplink: Told(told),
             directory: Arc::clone(&self.directory),
             tally: Tally::new(),
+            rates: Rates::default(),
             clock: Clock::start(),
         };
         let (stop, stopped) = watch::channel(false);

@@ -17,6 +17,8 @@ pub struct Config {
     pub remembered: usize,
     /// Messages remembered of one peer.
     pub remembered_per_peer: usize,
+    /// Peers whose message ids of our non-confirmable answers are kept from being used again; beyond that they are not.
+    pub guarded: usize,
     /// Requests whose body is being put together; beyond that the oldest are forgotten.
     pub transfers: usize,
     /// Of those, of one peer.
@@ -39,6 +41,7 @@ impl Config {
             response_wait: EXCHANGE_LIFETIME,
             remembered: 1 << 18,
             remembered_per_peer: 1 << 10,
+            guarded: 1 << 18,
             transfers: 1 << 10,
             transfers_per_peer: 4,
             transfer_bytes: 64 << 20,

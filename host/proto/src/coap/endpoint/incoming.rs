@@ -175,7 +175,7 @@ impl Endpoint {
             self.deduplication.settle(to.key, Outcome::Answered(datagram.clone().into_boxed_slice()));
             self.transmit(to.peer, datagram);
         } else {
-            let mid = self.next_mid(now, to.key.peer);
+            let mid = self.next_mid_of_answer(now, to.key.peer);
             response.set_header(Kind::NonConfirmable, mid, to.token);
             // Not kept: nobody sends the same non-confirmable request again (RFC 7252 section 4.5: ignore silently).
             self.deduplication.settle(to.key, Outcome::Silent);

@@ -166,8 +166,17 @@ impl Endpoint {
     }
 
     pub(super) fn next_mid(&mut self, now: Instant, number: u32) -> u16 {
+        self.next_mid_among(now, number, usize::MAX)
+    }
+
+    /// A message id for an answer: anybody can ask from any number of addresses.
+    pub(super) fn next_mid_of_answer(&mut self, now: Instant, number: u32) -> u16 {
+        self.next_mid_among(now, number, self.config.guarded)
+    }
+
+    fn next_mid_among(&mut self, now: Instant, number: u32, most: usize) -> u16 {
         let exchanges = &self.exchanges;
-        let (mid, first) = self.peers.next_mid(number, now, |key| exchanges.by_mid(key).is_some());
+        let (mid, first) = self.peers.next_mid(number, now, most, |key| exchanges.by_mid(key).is_some());
         if first {
             self.set_timer(now + EXCHANGE_LIFETIME, Timer::Peer(number));
         }

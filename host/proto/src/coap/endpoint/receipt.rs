@@ -47,6 +47,9 @@ impl Receipts {
         self.next += 1;
         self.open.insert(number, unsettled);
         self.by_age.push_back((now + EXCHANGE_LIFETIME, number));
+        if self.by_age.len() > (2 * self.open.len()).max(FEW) {
+            self.by_age.retain(|(_, number)| self.open.contains_key(number));
+        }
         Receipt(number)
     }
 
@@ -85,4 +88,12 @@ impl Receipts {
     pub(super) fn len(&self) -> usize {
         self.open.len()
     }
+
+    #[cfg(test)]
+    pub(super) fn traces(&self) -> usize {
+        self.by_age.len()
+    }
 }
+
+/// So many traces of what was settled are never too many.
+const FEW: usize = 1_024;

@@ -130,6 +130,7 @@ fn receipt(events: &[Event]) -> Receipt {
     }
 }
 
+mod flood;
 mod notifications;
 mod requests;
 mod responses;

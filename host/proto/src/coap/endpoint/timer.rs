@@ -21,6 +21,13 @@ pub(super) enum Timer {
 impl Endpoint {
     pub(super) fn set_timer(&mut self, at: Instant, timer: Timer) {
         self.timers.push(Reverse((at, timer)));
+        if self.timers.len() > self.crowded_timers {
+            // What ends early leaves its timer behind; a flood of that must not fill the memory until their times come.
+            let mut timers = std::mem::take(&mut self.timers);
+            timers.retain(|Reverse((at, timer))| self.is_current(*at, *timer));
+            self.crowded_timers = (2 * timers.len()).max(FEW);
+            self.timers = timers;
+        }
     }
 
     pub(super) fn fire_timers(&mut self, now: Instant) {
@@ -105,3 +112,6 @@ impl Endpoint {
         self.output.push_back(Output::Event(event));
     }
 }
+
+/// So many timers are never too many.
+const FEW: usize = 1_024;

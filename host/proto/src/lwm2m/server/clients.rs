@@ -54,11 +54,18 @@ pub(super) struct Clients {
     at_location: FxHashMap<Location, Key>,
     at_peer: HashMap<Peer, Key>,
     due: BTreeSet<(Instant, Key)>,
+    /// What their registrations take.
+    bytes: usize,
 }
 
 impl Clients {
     pub(super) fn len(&self) -> usize {
         self.slab.len()
+    }
+
+    /// Bytes that all registrations take, roughly.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Client> {
@@ -100,6 +107,7 @@ impl Clients {
             }
             None => {
                 let (endpoint, peer) = (Arc::clone(&registration.endpoint), registration.peer);
+                self.bytes += registration.size();
                 let key = self.slab.insert(Client {
                     registration,
                     queue: Queue::new(now),
@@ -122,7 +130,9 @@ impl Clients {
     /// The registration of a client is another one now, maybe at another address.
     pub(super) fn replace(&mut self, key: Key, registration: Arc<Registration>) {
         let peer = registration.peer;
+        self.bytes += registration.size();
         let old = std::mem::replace(&mut self.slab[key].registration, registration);
+        self.bytes -= old.size();
         if old.peer != peer && self.at_peer(old.peer) == Some(key) {
             self.at_peer.remove(&old.peer);
         }
@@ -132,6 +142,7 @@ impl Clients {
     /// Forget a client.
     pub(super) fn remove(&mut self, key: Key) -> Option<Client> {
         let client = self.slab.try_remove(key)?;
+        self.bytes -= client.registration.size();
         self.of_endpoint.remove(&client.registration.endpoint);
         self.at_location.remove(&client.location);
         if self.at_peer(client.registration.peer) == Some(key) {

@@ -19,7 +19,9 @@ pub(super) struct Exchange {
     pub(super) asked: Asked,
     role: Role,
     /// Of its body.
-    pub(super) bytes: usize,
+    bytes: usize,
+    /// All that it takes, see [`Operation::weight`].
+    pub(super) weight: usize,
     /// See [`Waiting::is_again`].
     pub(super) is_again: bool,
     /// The client has acknowledged it.
@@ -85,6 +87,15 @@ impl Server {
             self.counters.queue_full += 1;
             return self.fail(key, request.asked(), Failure::QueueFull);
         }
+        let observed = self.clients.get(key).map_or(0, |client| client.observations.len());
+        if request.operation.is_observe()
+            && observed >= self.config.max_observations
+            && !self.is_observed(key, &request.operation)
+        {
+            self.counters.excess_observations += 1;
+            let reason = format!("there are {observed} observations of this client already");
+            return self.fail(key, request.asked(), Failure::Invalid(reason));
+        }
         self.enqueue(now, key, request);
     }
 
@@ -96,22 +107,20 @@ impl Server {
         if client.queue.len() + client.exchanges.len() >= limit {
             return false;
         }
+        // Of a client, the number of requests is bounded; of all, what each of them takes counts as well.
         let bytes = request.operation.size();
-        if bytes == 0 {
-            return true;
-        }
         let waiting = client.queue.iter().map(|request| request.operation.size()).sum::<usize>();
         let open = client.exchanges.iter().filter_map(|id| self.exchanges.get(id));
         let of_client = waiting + open.map(|exchange| exchange.bytes).sum::<usize>();
         of_client + bytes <= self.config.max_queued_bytes
-            && self.queued_bytes + bytes <= self.config.max_queued_bytes_in_all
+            && self.queued_bytes + request.operation.weight() <= self.config.max_queued_bytes_in_all
     }
 
     fn enqueue(&mut self, now: Instant, key: usize, request: Request) {
         let is_awake = self.is_awake(now, key);
         let Some(client) = self.clients.get_mut(key) else { return };
         let (asked, deadline) = (request.asked(), request.deadline);
-        self.queued_bytes += request.operation.size();
+        self.queued_bytes += request.operation.weight();
         client.queue.push(Waiting { request, is_again: false, is_repeat: false, is_told: !is_awake });
         self.mark(key);
         if let Some(deadline) = deadline {
@@ -157,6 +166,7 @@ impl Server {
                 && self.has_room(now, key, &request)
                 && let Some(client) = self.clients.get_mut(key)
             {
+                self.queued_bytes += request.operation.weight();
                 let waiting = Waiting { request, is_again: true, is_repeat: false, is_told: false };
                 client.queue.push(waiting);
                 self.mark(key);
@@ -182,7 +192,7 @@ impl Server {
             let is_busy = self.endpoint.is_fetching(client.registration.peer);
             let Some(waiting) = client.queue.next(now, window, is_busy) else { return };
             self.mark(key);
-            self.queued_bytes -= waiting.request.operation.size();
+            self.queued_bytes -= waiting.request.operation.weight();
             let (asked, is_told) = (waiting.request.asked(), waiting.is_told);
             if queue::is_expired(&waiting.request, now) {
                 self.fail(key, asked, Failure::Expired);
@@ -279,12 +289,14 @@ impl Server {
         let (is_again, lifetime) = (attempt.is_again, request.operation.lifetime());
         let may_fall_back = may_fall_back && attempt.next < attempt.formats.len();
         let may_repeat = self.may_repeat(key, &attempt);
-        self.queued_bytes += bytes;
+        let weight = request.operation.weight();
+        self.queued_bytes += weight;
         let exchange = Exchange {
             client: key,
             asked,
             role,
             bytes,
+            weight,
             is_again,
             is_acknowledged: false,
             lifetime,
@@ -448,7 +460,7 @@ impl Server {
     /// A request is no longer on its way.
     fn close(&mut self, id: RequestId) -> Option<Exchange> {
         let exchange = self.exchanges.remove(&id)?;
-        self.queued_bytes -= exchange.bytes;
+        self.queued_bytes -= exchange.weight;
         self.mark(exchange.client);
         let client = self.clients.get_mut(exchange.client)?;
         client.exchanges.retain(|open| *open != id);

@@ -49,7 +49,7 @@ impl Server {
         let observed = observations.into_iter().filter_map(|id| self.part_with(id)).collect();
         let mut client = self.clients.remove(key)?;
         let waiting = client.queue.drain();
-        self.queued_bytes -= size(&waiting);
+        self.queued_bytes -= weight(&waiting);
         self.absorb(now);
         Some(Handover {
             location: client.location(),
@@ -67,7 +67,7 @@ impl Server {
         let Handover { location, registration, heard, waiting, observed } = handover;
         let known = self.clients.of_endpoint(&registration.endpoint);
         let key = known.unwrap_or_else(|| self.clients.enter(heard, location, registration));
-        self.queued_bytes += size(&waiting);
+        self.queued_bytes += weight(&waiting);
         if let Some(client) = self.clients.get_mut(key) {
             waiting.into_iter().for_each(|waiting| client.queue.push(waiting));
         }
@@ -105,7 +105,7 @@ impl Server {
     }
 }
 
-/// The bytes of the bodies that wait.
-pub(super) fn size(waiting: &VecDeque<Waiting>) -> usize {
-    waiting.iter().map(|waiting| waiting.request.operation.size()).sum()
+/// The bytes that all that wait take.
+pub(super) fn weight(waiting: &VecDeque<Waiting>) -> usize {
+    waiting.iter().map(|waiting| waiting.request.operation.weight()).sum()
 }

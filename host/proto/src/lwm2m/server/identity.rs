@@ -159,7 +159,7 @@ impl Server {
             && let Some(waiting) = client.queue.take_asked()
         {
             self.mark(key);
-            self.queued_bytes -= waiting.request.operation.size();
+            self.queued_bytes -= waiting.request.operation.weight();
             self.fail(key, waiting.request.asked(), Failure::Unreachable);
         }
     }
@@ -227,7 +227,7 @@ impl Server {
         }
         let Some(client) = self.clients.get_mut(key) else { return };
         for request in requests.into_iter().rev() {
-            self.queued_bytes += request.operation.size();
+            self.queued_bytes += request.operation.weight();
             client.queue.put_back(Waiting { request, is_again: false, is_repeat: true, is_told: true });
         }
         self.mark(key);

@@ -66,12 +66,16 @@ pub struct Config {
     pub max_queued: usize,
     /// Requests that may wait for a client that sleeps.
     pub max_queued_asleep: usize,
+    /// Observations of a client; a request for another one fails.
+    pub max_observations: usize,
     /// Bytes of the bodies that wait for a client, or are on their way to it.
     pub max_queued_bytes: usize,
-    /// The same of all clients.
+    /// Bytes of the requests that wait for all clients, or are on their way: of their bodies, and half a kilobyte for each.
     pub max_queued_bytes_in_all: usize,
     /// Registrations; another one is answered 5.03.
     pub max_registrations: usize,
+    /// Bytes of them; a Register or Update that goes beyond is answered 5.03.
+    pub max_registration_bytes: usize,
     /// What has to survive a restart is told by [`Server::take_changes`], and Registers and De-registers are answered only once
     /// it has been [`Server::kept`].
     pub keep: bool,
@@ -83,7 +87,7 @@ pub struct Config {
 
 impl Default for Config {
     /// Shard 0; lifetimes of 1 s to 24 h; awake for 93 s, that is `MAX_TRANSMIT_WAIT` (RFC 7252 section 4.8.2); 256
-    /// requests waiting, 100 for a sleeper, with 16 MiB in their bodies, 256 MiB in all; a million registrations; nothing is kept; the
+    /// requests waiting, 100 for a sleeper, with 16 MiB in their bodies, 256 MiB in all; 1,024 observations; a million registrations of 4 KiB each on average; nothing is kept; the
     /// built-in models.
     fn default() -> Self {
         Self {
@@ -93,9 +97,11 @@ impl Default for Config {
             awake_window: Duration::from_secs(93),
             max_queued: 256,
             max_queued_asleep: 100,
+            max_observations: 1_024,
             max_queued_bytes: 16 << 20,
             max_queued_bytes_in_all: 256 << 20,
             max_registrations: 1_000_000,
+            max_registration_bytes: 1_000_000 * 4_096,
             keep: false,
             models: Arc::new(Models::built_in()),
             coap: endpoint::Config::default(),
@@ -111,6 +117,8 @@ pub struct Counters {
     pub rejected_registrations: u64,
     /// Registers answered 5.03: there are too many registrations.
     pub excess_registrations: u64,
+    /// Registers and Updates answered 5.03: the registrations are too large together.
+    pub excess_registration_bytes: u64,
     /// Updates and De-registers of a location that is not registered, answered 4.04.
     pub unknown_locations: u64,
     /// Registers over DTLS with another endpoint name than the association has proved, answered 4.00.
@@ -136,6 +144,8 @@ pub struct Counters {
     pub refused: u64,
     /// Requests that found the queue full.
     pub queue_full: u64,
+    /// Requests to observe more of a client that has too many observations.
+    pub excess_observations: u64,
     /// Requests that were sent once more in another format, after a 4.06 or 4.15.
     pub fallbacks: u64,
     /// The CoAP endpoint's.
@@ -162,7 +172,7 @@ pub struct Server {
     changed: Vec<Arc<str>>,
     /// How often changes were taken.
     turn: u64,
-    /// The bytes of the bodies that wait for clients, or are on their way.
+    /// The bytes of the requests that wait for clients, or are on their way.
     queued_bytes: usize,
     /// The last name given to a request, an observation or a receipt.
     last_name: u64,

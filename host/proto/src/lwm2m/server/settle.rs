@@ -228,7 +228,7 @@ impl Server {
     pub(super) fn look_after(&mut self, now: Instant, key: usize) {
         while let Some(waiting) = self.clients.get_mut(key).and_then(|it| it.queue.take_expired(now)) {
             let request = waiting.request;
-            self.queued_bytes -= request.operation.size();
+            self.queued_bytes -= request.operation.weight();
             self.mark(key);
             self.fail(key, request.asked(), Failure::Expired);
         }
@@ -282,7 +282,7 @@ impl Server {
         self.give_up(key);
         let client = self.clients.get_mut(key)?;
         for waiting in client.queue.drain() {
-            self.queued_bytes -= waiting.request.operation.size();
+            self.queued_bytes -= waiting.request.operation.weight();
             if !waiting.is_again {
                 self.fail(key, waiting.request.asked(), Failure::Ended);
             }
@@ -304,7 +304,7 @@ impl Server {
         for id in exchanges {
             self.endpoint.abandon(id);
             if let Some(exchange) = self.exchanges.remove(&id) {
-                self.queued_bytes -= exchange.bytes;
+                self.queued_bytes -= exchange.weight;
                 if !exchange.is_again {
                     self.fail(key, exchange.asked, Failure::Ended);
                 }

@@ -19,7 +19,7 @@ mod format;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::handover::size;
+use super::handover::weight;
 use super::location::Location;
 use super::{End, Failure, Request, Server};
 use crate::coap::Peer;
@@ -166,7 +166,7 @@ impl Server {
         for outstanding in restored.outstanding {
             self.ask_again(key, outstanding);
         }
-        self.queued_bytes += size(&restored.waiting);
+        self.queued_bytes += weight(&restored.waiting);
         if let Some(client) = self.clients.get_mut(key) {
             restored.waiting.into_iter().for_each(|waiting| client.queue.push(waiting));
         }
@@ -207,7 +207,7 @@ impl Server {
             self.mark(key);
             return self.fail(key, request.asked(), Failure::Timeout);
         }
-        self.queued_bytes += request.operation.size();
+        self.queued_bytes += request.operation.weight();
         if let Some(client) = self.clients.get_mut(key) {
             // That it was sent has been told.
             client.queue.push(Waiting { request, is_again, is_repeat: !is_again, is_told: false });

@@ -53,6 +53,7 @@ impl Server {
             return Err(self.turn_away(peer, endpoint, refusal));
         }
         let known = self.clients.of_endpoint(&endpoint);
+        self.make_sure_it_fits(known, &registration)?;
         if self.registering.contains_key(&endpoint) {
             self.overlapping(now, receipt);
             return Ok(());
@@ -60,8 +61,7 @@ impl Server {
         let Some(key) = known else {
             if self.clients.len() + self.registering.len() >= self.config.max_registrations {
                 self.counters.excess_registrations += 1;
-                let answer = Message::response(Code::SERVICE_UNAVAILABLE);
-                return Err(answer.with_option_uint(option::MAX_AGE, RETRY_AFTER));
+                return Err(unavailable());
             }
             let effect =
                 Effect::Register { location, registration: Arc::clone(&registration), held: Vec::new() };
@@ -80,6 +80,21 @@ impl Server {
         Ok(())
     }
 
+    /// 5.03 to a registration that would make all of them too large. One that does not grow is always taken.
+    fn make_sure_it_fits(
+        &mut self,
+        known: Option<usize>,
+        registration: &Registration,
+    ) -> Result<(), Message> {
+        let before = known.and_then(|key| Some(self.clients.get(key)?.registration.size())).unwrap_or(0);
+        let size = registration.size();
+        if size <= before || self.clients.bytes() - before + size <= self.config.max_registration_bytes {
+            return Ok(());
+        }
+        self.counters.excess_registration_bytes += 1;
+        Err(unavailable())
+    }
+
     /// Core 1.2.1 section 6.2.2. Who knows the location is the client, wherever it is now.
     fn update(&mut self, now: Instant, id: &[u8], asking: Asking<'_>) -> Result<(), Message> {
         let Asking { peer, receipt, message } = asking;
@@ -87,6 +102,7 @@ impl Server {
         let (registration, links_changed) = old
             .updated(message.uri_query(), message.payload(), peer)
             .map_err(|rejection| self.rejected(rejection))?;
+        self.make_sure_it_fits(Some(key), &registration)?;
         if !self.hold(now, key, receipt) {
             return Ok(());
         }
@@ -197,6 +213,11 @@ fn unexpected(code: Code, path: &[&[u8]]) -> Message {
         _ => Code::NOT_FOUND,
     };
     Message::response(code)
+}
+
+/// Come again later.
+fn unavailable() -> Message {
+    Message::response(Code::SERVICE_UNAVAILABLE).with_option_uint(option::MAX_AGE, RETRY_AFTER)
 }
 
 /// Seconds.
