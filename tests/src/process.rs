@@ -142,6 +142,11 @@ impl Process {
         Ok(self.child.wait()?)
     }
 
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Everything it has said so far.
     pub fn everything(&self) -> String {
         self.output.all().join("\n")
