@@ -1,5 +1,5 @@
 # What the README's commands do. Every target installs what it needs (scripts/setup) and can be run alone.
-.PHONY: run build test test-workspace test-plugins interop bench bench-dtls bench-outbox bench-store bench-translators fmt clippy doc fuzz fuzz-quick
+.PHONY: run build test test-workspace test-plugins interop bench bench-dtls bench-durability bench-outbox bench-store bench-translators fmt clippy doc fuzz fuzz-quick
 
 FUZZ_SECONDS ?= 600
 CARGO ?= cargo
@@ -46,6 +46,12 @@ bench-dtls: ## Associations beside Californium's: handshakes, records, memory
 bench-outbox: ## What it costs that publications are on the disk before a device is answered
 	scripts/setup run
 	$(CARGO) test -p tidegate --lib -- --ignored --nocapture --exact mqtt::outbox::tests::bench
+
+bench-durability: ## What it costs a gateway that nothing acknowledged is lost, and how fast what waited for the broker goes out
+	scripts/setup test
+	$(CARGO) build --release -p tidegate
+	TIDEGATE_BIN="$$($(CARGO) metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release/tidegate" \
+	  $(CARGO) test -p tidegate-tests --test bench_durability -- --ignored --nocapture --test-threads 1
 
 bench-store: ## What a restart with 100,000 clients costs, and how long a registration takes until it is durable
 	scripts/setup run
