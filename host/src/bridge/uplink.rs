@@ -423,6 +423,10 @@ impl Uplink for UplinkBridge {
         }
         self.commit();
     }
+
+    fn unclaimed(&self) -> u64 {
+        self.orphans
+    }
 }
 
 /// What translators made of an event.

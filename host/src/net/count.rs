@@ -52,6 +52,8 @@ pub struct Own {
     pub busy_commands: u64,
     /// Datagrams that had to wait for a registration to come from another shard, and found no room.
     pub unparked: u64,
+    /// Events for translators that are gone.
+    pub unclaimed: u64,
     /// DTLS handshakes that failed.
     pub failed_handshakes: u64,
     /// DTLS associations that ended to make room.
@@ -234,6 +236,7 @@ pub const FAMILIES: &[Family] = &[
             ("too-many-observations", |of| of.server.excess_observations),
             ("shard-busy", |of| of.own.busy_requests),
             ("starting", |of| of.own.starting_requests),
+            ("translator-gone", |of| of.own.unclaimed),
         ],
     },
     Family {

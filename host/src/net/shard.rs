@@ -56,6 +56,11 @@ pub trait Uplink: Send {
 
     /// Queue what is left: nothing comes after it.
     fn close(&mut self);
+
+    /// How many events were for nobody who is there.
+    fn unclaimed(&self) -> u64 {
+        0
+    }
 }
 
 /// What a shard is made of, before its thread starts.

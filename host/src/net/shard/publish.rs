@@ -23,7 +23,7 @@ impl<U: Uplink> Driver<U> {
 
     pub(super) fn counts(&self) -> Counts {
         let (unsent_full, unsent_failed) = self.sockets.unsent();
-        let mut own = Own { unsent_full, unsent_failed, ..self.counts };
+        let mut own = Own { unsent_full, unsent_failed, unclaimed: self.uplink.unclaimed(), ..self.counts };
         if let Some(handle) = self.others.get(usize::from(self.number)) {
             (own.busy_datagrams, own.busy_requests, own.busy_commands) = handle.refused();
         }
