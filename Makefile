@@ -1,5 +1,5 @@
 # What the README's commands do. Every target installs what it needs (scripts/setup) and can be run alone.
-.PHONY: run build test test-workspace test-plugins interop bench bench-dtls bench-durability bench-outbox bench-store bench-translators fmt clippy doc fuzz fuzz-quick
+.PHONY: run build test test-workspace test-plugins interop bench bench-dtls bench-durability bench-outbox bench-store bench-translators fmt clippy doc fuzz fuzz-quick soak
 
 FUZZ_SECONDS ?= 600
 CARGO ?= cargo
@@ -76,6 +76,11 @@ clippy:
 doc:
 	RUSTDOCFLAGS="$(RUSTDOC)" $(CARGO) doc --workspace --no-deps --document-private-items
 	RUSTDOCFLAGS="$(RUSTDOC)" $(CARGO) doc --manifest-path guest-sdk/Cargo.toml --workspace --features case --no-deps --document-private-items
+
+soak: ## Two thousand clients that come and go for ten minutes (or TIDEGATE_SOAK_SECONDS): nothing is lost, nothing grows
+	scripts/setup test
+	$(CARGO) build -p tidegate
+	$(CARGO) test -p tidegate-tests --test soak -- --ignored --nocapture
 
 fuzz: ## Every fuzz target in turn, ten minutes in all
 	scripts/setup fuzz

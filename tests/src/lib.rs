@@ -25,6 +25,7 @@ mod s_client;
 mod secure;
 mod server;
 pub mod stage;
+pub mod swarm;
 mod websocket;
 
 pub use application::{Application, Message, MqttVersion};
