@@ -85,6 +85,12 @@ fn waiting(page: &mut Page, outbox: &OutboxCounts) {
             "Publications that could not be read from the disk.",
             outbox.unreadable,
         ),
+        (
+            "outbox_damaged_files",
+            "gauge",
+            "Files of the outbox that were damaged at the start.",
+            outbox.damaged,
+        ),
     ];
     for (name, kind, help, value) in families {
         page.family(name, kind, help);

@@ -95,6 +95,7 @@ async fn status(State(view): State<View>) -> impl IntoResponse {
             "recovered": outbox.recovered,
             "dropped": outbox.dropped,
             "unreadable": outbox.unreadable,
+            "damaged-files": outbox.damaged,
             "lost": outbox.lost,
             "degraded": outbox.degraded > 0,
         },

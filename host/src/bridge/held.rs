@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tidegate_proto::lwm2m::server::Event;
 
-use super::uplink::endpoint;
+use super::concern::endpoint;
 use crate::plugin::Generation;
 
 /// Where a shard's held events are written; `app` implements it, once per shard.

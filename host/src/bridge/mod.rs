@@ -7,6 +7,7 @@
 
 mod address;
 mod callers;
+mod concern;
 pub mod downlink;
 mod fault;
 mod held;

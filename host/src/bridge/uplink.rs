@@ -11,13 +11,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tidegate_proto::lwm2m::format;
 use tidegate_proto::lwm2m::operation::{CancelMode, Operation};
 use tidegate_proto::lwm2m::path::Path;
-use tidegate_proto::lwm2m::registration::Registration;
 use tidegate_proto::lwm2m::server::{self, Event, Settlement};
 
 use super::callers::Callers;
+use super::concern::{Concerned, concerned, endpoint, here, repeats, senseless};
 use super::fault::About;
 use super::held::{self, HeldEvent, HoldKeeper, Holding};
 use super::hold::{Entry, Hold};
@@ -25,7 +24,6 @@ use super::{Shared, address, fault, lower, message, split_context};
 use crate::config::OnFault;
 use crate::mqtt::{Lane, Publication, Refusal, Refused};
 use crate::net::{Clock, Command, ShardHandle, Uplink};
-use crate::plugin::contract::events;
 use crate::plugin::contract::types::{Action, Request};
 use crate::plugin::{self, Fault, Slot};
 
@@ -448,70 +446,6 @@ struct Outcome {
     fault: Option<plugin::Outcome>,
     /// How deep in failures of its own requests a translator is.
     depth: u8,
-}
-
-/// What is told the sender of a Send that cannot be read. Other unreadable content has been asked for, and whoever has
-/// asked hears of it.
-fn senseless(event: &events::Event<'_>) -> Option<Settlement> {
-    let events::Event::Sent(sent) = event else { return None };
-    let problem = sent.content.problem?;
-    tracing::debug!(endpoint = sent.client.endpoint, problem, "a Send cannot be read");
-    Some(Settlement::Rejected { format: !format::is_readable(sent.content.format) })
-}
-
-/// Whether the device sends it again when it is not answered.
-fn repeats(event: &Event) -> bool {
-    match event {
-        Event::Registered { .. } | Event::Updated { .. } | Event::Sent { .. } => true,
-        Event::Ended { receipt, .. } | Event::Notified { receipt, .. } => receipt.is_some(),
-        Event::Answered { .. } | Event::Progressed { .. } | Event::Failed { .. } | Event::Refused { .. } => {
-            false
-        }
-    }
-}
-
-/// The client of an event that is at this shard, and will be there when the event is accepted.
-fn here(event: &Event) -> Option<&str> {
-    match event {
-        Event::Failed { .. } | Event::Ended { .. } | Event::Refused { .. } => None,
-        event => Some(endpoint(event)),
-    }
-}
-
-/// Whom an event concerns: the translator that asked, or those that serve the client.
-enum Concerned<'a> {
-    Asker(&'a str),
-    Routes(&'a Registration),
-    /// It is for the log only.
-    Nobody,
-}
-
-fn concerned(event: &Event) -> Concerned<'_> {
-    match event {
-        Event::Answered { asked, .. }
-        | Event::Notified { asked, .. }
-        | Event::Progressed { asked, .. }
-        | Event::Failed { asked, .. } => Concerned::Asker(&asked.context),
-        Event::Registered { registration, .. }
-        | Event::Updated { registration, .. }
-        | Event::Ended { registration, .. }
-        | Event::Sent { registration, .. } => Concerned::Routes(registration),
-        Event::Refused { .. } => Concerned::Nobody,
-    }
-}
-
-/// Whom an event is about.
-pub(super) fn endpoint(event: &Event) -> &str {
-    match event {
-        Event::Registered { registration, .. }
-        | Event::Updated { registration, .. }
-        | Event::Ended { registration, .. }
-        | Event::Answered { registration, .. }
-        | Event::Notified { registration, .. }
-        | Event::Sent { registration, .. }
-        | Event::Progressed { registration, .. } => &registration.endpoint,
-        Event::Failed { endpoint, .. } | Event::Refused { endpoint, .. } => endpoint,
-    }
 }
 
 /// Held events that are tried in a turn.

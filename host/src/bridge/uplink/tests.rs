@@ -1,7 +1,7 @@
 use tidegate_proto::coap::Peer;
 use tidegate_proto::coap::endpoint::Delivery;
 use tidegate_proto::lwm2m::operation::OperationName;
-use tidegate_proto::lwm2m::registration::Version;
+use tidegate_proto::lwm2m::registration::{Registration, Version};
 use tidegate_proto::lwm2m::server::{Asked, Content, End, Receipt};
 
 use super::*;

@@ -153,6 +153,7 @@ impl Gauge {
             counts.recovered += shelf.recovered;
             counts.dropped += shelf.dropped.load(Ordering::Relaxed);
             counts.unreadable += shelf.unreadable.load(Ordering::Relaxed);
+            counts.damaged += shelf.damaged;
             counts.lost += shelf.lost.load(Ordering::Relaxed);
             counts.degraded += u64::from(shelf.degraded.load(Ordering::Relaxed));
         }

@@ -154,6 +154,8 @@ pub struct OutboxCounts {
     pub dropped: u64,
     /// Publications that could not be read back from the disk.
     pub unreadable: u64,
+    /// Files that were damaged at the start; how much was in the part that cannot be read nobody knows.
+    pub damaged: u64,
     /// Publications that found no room, and that nobody says again.
     pub lost: u64,
     /// Lanes that could not write to the disk lately.

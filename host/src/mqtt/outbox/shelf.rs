@@ -34,6 +34,8 @@ pub(super) struct Shelf {
     pub(super) unreadable: AtomicU64,
     /// What found no room, and nobody says again.
     pub(super) lost: AtomicU64,
+    /// Files that were damaged at the start.
+    pub(super) damaged: u64,
     /// How many waited at the start.
     pub(super) recovered: u64,
     /// For the drain.
@@ -93,6 +95,7 @@ impl Shelf {
             dropped: AtomicU64::new(0),
             unreadable: AtomicU64::new(0),
             lost: AtomicU64::new(0),
+            damaged: left.damaged as u64,
             recovered: left.next.saturating_sub(left.done),
             wake,
         }
