@@ -1,7 +1,7 @@
 //! The application on the MQTT side: publishes commands, collects everything that is published.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -76,6 +76,11 @@ impl Application {
         Self::connect_to(port, MqttVersion::V5, true)
     }
 
+    /// Its connection is about to end: what has told of a subscription so far is over.
+    pub fn lose_subscription(&self) {
+        self.ready.drain();
+    }
+
     /// Wait until it is subscribed again, which it must have been told to be for good.
     pub fn subscribed_again(&self) -> Result<()> {
         self.ready.take("answer to the subscription", |()| true)
@@ -86,7 +91,8 @@ impl Application {
         let statuses = Arc::new(Inbox::default());
         let ready = Arc::new(Inbox::default());
         let closing = Arc::new(AtomicBool::new(false));
-        let name = format!("application-{}-{port}", std::process::id());
+        let number = APPLICATIONS.fetch_add(1, Ordering::Relaxed);
+        let name = format!("application-{}-{number}-{port}", std::process::id());
         let own_topics = Arc::default();
         let listener = Listener {
             inbox: Arc::clone(&inbox),
@@ -307,3 +313,6 @@ impl Listener {
 
 /// How long is waited after a connection was lost, or refused.
 const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(10);
+
+/// A broker takes two clients of one name for one.
+static APPLICATIONS: AtomicUsize = AtomicUsize::new(0);
