@@ -26,6 +26,7 @@ mod secure;
 mod server;
 pub mod stage;
 pub mod swarm;
+mod udp_relay;
 mod websocket;
 
 pub use application::{Application, Message, MqttVersion};
@@ -46,6 +47,7 @@ pub use relay::Relay;
 pub use s_client::{SClient, openssl};
 pub use secure::{Profile, Proof, Secure};
 pub use server::{Answer, Server};
+pub use udp_relay::{Badness, UdpRelay};
 pub use websocket::WebSocketRelay;
 
 /// Why a test that needs something this machine may lack is not run.
