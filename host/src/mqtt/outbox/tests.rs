@@ -46,17 +46,27 @@ fn open(folder: &Path) -> (Lane, Drain) {
 
 /// The folder as a crash of the gateway at this moment would leave it.
 fn crashed(folder: &Path) -> TempDir {
-    let copy = tempfile::tempdir().unwrap();
-    for lane in fs::read_dir(folder).unwrap() {
-        let lane = lane.unwrap();
-        let into = copy.path().join(lane.file_name());
-        fs::create_dir(&into).unwrap();
-        for file in fs::read_dir(lane.path()).unwrap() {
-            let file = file.unwrap();
-            fs::copy(file.path(), into.join(file.file_name())).unwrap();
+    loop {
+        match copied(folder) {
+            Ok(copy) => return copy,
+            // The keeper, a thread of its own, has renamed or removed a file meanwhile: that is no moment.
+            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{error}"),
         }
     }
-    copy
+}
+
+fn copied(folder: &Path) -> std::io::Result<TempDir> {
+    let copy = tempfile::tempdir()?;
+    for lane in fs::read_dir(folder)? {
+        let lane = lane?;
+        let into = copy.path().join(lane.file_name());
+        fs::create_dir(&into)?;
+        for file in fs::read_dir(lane.path())? {
+            let file = file?;
+            fs::copy(file.path(), into.join(file.file_name()))?;
+        }
+    }
+    Ok(copy)
 }
 
 fn segments(folder: &Path) -> Vec<PathBuf> {
