@@ -173,7 +173,8 @@ fn a_topic_that_the_broker_denies_is_named_and_the_others_go_on() -> Result<()> 
     let read = read?;
     ensure!(read["data"]["content"][0]["value"] == "1.0");
     ensure!(application.inbox().count(is_notification) == 0);
-    // Nothing waits for a change of mind.
+    // Each is counted, and nothing waits for a change of mind.
+    gateway.status("50 refusals", |status| status["mqtt"]["dropped"]["refused"] == 50)?;
     gateway.status("empty", |status| status["outbox"]["waiting"] == 0)?;
     Ok(())
 }

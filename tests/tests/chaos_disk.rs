@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use coap_lite::MessageType;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 use tidegate_tests::load::{Scene, arrived};
 use tidegate_tests::{Device, Mosquitto, PATIENCE, Value, report, skipped};
@@ -117,6 +117,8 @@ fn what_stands_before_a_damage_in_the_outbox_arrives_and_the_rest_is_counted() -
                 .watch()
                 .said(&["ERROR", "part of the outbox cannot be read"])
                 .context(what.clone())?;
+            let is_counted = |status: &Json| status["outbox"]["damaged-files"] == 1;
+            scene.gateway.status("the damage", is_counted).context(what.clone())?;
         }
         scene.relay.mend();
         // What comes now is as safe as ever.
