@@ -32,7 +32,7 @@ test-plugins:
 interop: ## Real third-party clients and tools: those that scripts/setup interop names
 	scripts/setup interop
 	$(CARGO) build -p tidegate
-	$(CARGO) test -p tidegate-tests --test 'interop_*' -- --ignored --nocapture
+	$(CARGO) test -p tidegate-tests --no-fail-fast --test 'interop_*' -- --ignored --nocapture
 
 bench: ## How long payloads take to be read and written, and how many allocations
 	scripts/setup run
