@@ -50,12 +50,12 @@ fn crashed(folder: &Path) -> TempDir {
         match copied(folder) {
             Ok(copy) => return copy,
             // The keeper, a thread of its own, has renamed or removed a file meanwhile: that is no moment.
-            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{error}"),
+            Err(error) => assert_eq!(error.kind(), io::ErrorKind::NotFound, "{error}"),
         }
     }
 }
 
-fn copied(folder: &Path) -> std::io::Result<TempDir> {
+fn copied(folder: &Path) -> io::Result<TempDir> {
     let copy = tempfile::tempdir()?;
     for lane in fs::read_dir(folder)? {
         let lane = lane?;
