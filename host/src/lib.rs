@@ -4,6 +4,7 @@
 
 mod admin;
 pub mod app;
+pub mod bench;
 pub mod bridge;
 mod change;
 pub mod cli;

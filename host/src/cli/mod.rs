@@ -2,6 +2,7 @@
 //!
 //! `main` calls `main` here and hands in the two functions of `app`, so that this file knows nothing of what they do.
 
+mod bench;
 mod credentials;
 mod plugin;
 
@@ -56,6 +57,7 @@ where
         Command::Check(file) => check(&file.load()?),
         Command::Credentials(options) => credentials::run(&options),
         Command::Plugin(options) => plugin::run(&options),
+        Command::Bench(options) => bench::run(*options, &line.log),
         Command::Demo(options) => runtime()?.block_on(demo(options)),
     }
 }
@@ -84,6 +86,8 @@ enum Command {
     Credentials(credentials::Credentials),
     /// Write, build, test and check translators before they serve
     Plugin(plugin::Plugin),
+    /// Measure what a gateway costs, with simulated clients and a broker that only counts
+    Bench(Box<bench::Bench>),
     /// Show the gateway at work with a simulated device and the embedded broker
     Demo(DemoOptions),
 }
