@@ -33,12 +33,12 @@ pub(super) fn register(stage: &mut Stage, clients: Range<usize>, window: usize) 
             if let Some(last) = waiting.back_mut() {
                 last.1 = stage.now();
             }
-            stage.send(client, |crowd, out| crowd.register(client, out))?;
+            stage.register(client)?;
         }
         let done = usize::try_from(stage.tally.ready - before)?;
         let under_way = (next - clients.start).saturating_sub(done);
         for _ in under_way..window.min(under_way + end - next) {
-            stage.send(next, |crowd, out| crowd.register(next, out))?;
+            stage.register(next)?;
             waiting.push_back((next, stage.now()));
             next += 1;
         }

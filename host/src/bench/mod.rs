@@ -11,6 +11,7 @@ mod drive;
 mod measure;
 mod packet;
 mod report;
+mod secure;
 mod sink;
 mod stage;
 mod subject;
@@ -40,6 +41,8 @@ pub struct Options {
     pub window: Option<u64>,
     /// So many operations a second, whatever becomes of them, instead.
     pub rate: Option<u64>,
+    /// Whether the clients speak DTLS.
+    pub dtls: bool,
     /// Samples in a notification.
     pub samples: usize,
     /// Quality of service that notifications are published with: 0 or 1.
@@ -66,6 +69,7 @@ impl Default for Options {
             seconds: 10,
             window: None,
             rate: None,
+            dtls: false,
             samples: 1,
             qos: 0,
             shards: 0,
@@ -191,6 +195,7 @@ fn set_up(options: &Options, stage: &mut Stage) -> anyhow::Result<Setup> {
     let warm = options.clients / 5;
     drive::register(stage, 0..warm, window)?;
     drive::settle(stage)?;
+    let resident_fifth = resident(stage.subject.id())?;
     stage.begin();
     let before = Usage::now(stage.subject.id())?;
     drive::register(stage, warm..options.clients, window)?;
@@ -203,6 +208,7 @@ fn set_up(options: &Options, stage: &mut Stage) -> anyhow::Result<Setup> {
         cost: after.since(&before, count),
         published: stage.tally.published,
         resident_before,
+        resident_fifth,
         resident: resident(stage.subject.id())?,
     })
 }

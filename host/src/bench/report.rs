@@ -27,6 +27,8 @@ pub(super) struct Setup {
     pub(super) published: u64,
     /// Bytes of the subject before there were clients, and with all of them.
     pub(super) resident_before: u64,
+    /// With a fifth of them.
+    pub(super) resident_fifth: u64,
     pub(super) resident: u64,
 }
 
@@ -47,6 +49,7 @@ impl Report<'_> {
         let mut json = json!({
             "workload": options.workload.name(),
             "clients": options.clients,
+            "dtls": options.dtls,
             "samples": options.samples,
             "qos": options.qos,
             "shards": options.shards,
@@ -58,6 +61,7 @@ impl Report<'_> {
             "rss_before_bytes": setup.resident_before,
             "rss_bytes": setup.resident,
             "rss_per_client_bytes": setup.per_client(options.clients),
+            "rss_per_further_client_bytes": setup.per_further_client(),
             "registration": {
                 "count": setup.count,
                 "seconds": setup.elapsed.as_secs_f64(),
@@ -83,7 +87,9 @@ impl Report<'_> {
     pub(super) fn table(&self) -> String {
         let Self { options, setup, run } = self;
         let (name, clients) = (options.workload.name(), options.clients);
-        let what = format!("{name}, {clients} clients, QoS {}, samples: {}", options.qos, options.samples);
+        let dtls = if options.dtls { " over DTLS" } else { "" };
+        let what =
+            format!("{name}, {clients} clients{dtls}, QoS {}, samples: {}", options.qos, options.samples);
         let mut lines = vec![what, row("registrations", setup.rate(), setup.cost)];
         if let Some(run) = run {
             lines.push(row("operations", per_second(run.tally.finished, run.elapsed), run.cost));
@@ -104,10 +110,11 @@ impl Report<'_> {
             }
         }
         lines.push(format!(
-            "memory: {:.1} MB, before the clients {:.1} MB, per client {:.0} bytes",
+            "memory: {:.1} MB, before the clients {:.1} MB, per client {:.0} bytes, per client after the first fifth {:.0}",
             float(setup.resident) / 1e6,
             float(setup.resident_before) / 1e6,
-            setup.per_client(clients)
+            setup.per_client(clients),
+            setup.per_further_client()
         ));
         lines.join("\n")
     }
@@ -118,9 +125,15 @@ impl Setup {
         per_second(self.count, self.elapsed)
     }
 
+    /// Negative where a gateway with few clients has given back more of what its start has taken.
     fn per_client(&self, clients: usize) -> f64 {
-        let more = self.resident.saturating_sub(self.resident_before);
-        float(more) / float(u64::try_from(clients).unwrap_or(u64::MAX))
+        let more = float(self.resident) - float(self.resident_before);
+        more / float(u64::try_from(clients).unwrap_or(u64::MAX))
+    }
+
+    /// The same between a fifth of the clients and all, where that does not disturb.
+    fn per_further_client(&self) -> f64 {
+        (float(self.resident) - float(self.resident_fifth)) / float(self.count)
     }
 
     /// Where registering is what was measured.

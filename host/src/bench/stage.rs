@@ -1,6 +1,7 @@
 //! Everything between which messages run: the subject, the broker that it publishes to, the clients and their sockets. One thread does
 //! it all, a turn at a time: what there is to send goes out, then it waits, then it takes what has come.
 
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
@@ -8,6 +9,7 @@ use anyhow::ensure;
 use super::Options;
 use super::client::{self, Crowd, Said};
 use super::packet::Publish;
+use super::secure::Associations;
 use super::sink::Sink;
 use super::subject::Subject;
 use super::system::{self, Batch, Source};
@@ -21,9 +23,12 @@ pub(super) struct Stage {
     pub(super) tally: Tally,
     /// Before the sink, so that it ends first.
     pub(super) subject: Subject,
-    sources: Vec<Source>,
-    outgoing: Vec<Batch>,
+    ports: Vec<Port>,
+    /// None: CoAP without DTLS.
+    secure: Option<Associations>,
     incoming: Batch,
+    /// A message before it becomes a record.
+    plain: Vec<u8>,
     polls: Vec<libc::pollfd>,
     origin: Instant,
     now: u64,
@@ -34,18 +39,19 @@ impl Stage {
     /// Starts the subject and waits until it has connected to the broker.
     pub(super) fn start(options: &Options) -> anyhow::Result<Self> {
         let sink = Sink::open()?;
-        let sources = (0..SOURCES).map(|_| Source::open()).collect::<Result<Vec<_>, _>>()?;
-        let outgoing = sources.iter().map(|_| Batch::default()).collect();
         let is_other = !options.subject.is_empty();
+        let secure = options.dtls.then(|| Associations::new(options.clients)).transpose()?;
         let subject = Subject::start(options, sink.address()?)?;
+        let ports = (0..PORTS).map(|_| Port::open(subject.address())).collect::<Result<_, _>>()?;
         let mut stage = Self {
             crowd: Crowd::new(options.clients, options.samples),
             sink,
             tally: Tally::new(is_other),
             subject,
-            sources,
-            outgoing,
+            ports,
+            secure,
             incoming: Batch::default(),
+            plain: Vec::new(),
             polls: Vec::new(),
             origin: Instant::now(),
             now: 0,
@@ -67,34 +73,48 @@ impl Stage {
         self.tally.begin(self.now);
     }
 
-    /// Room for a datagram of a client, to be appended to.
+    /// Sends a message of a client: what is appended. Over DTLS its handshake must be done.
     pub(super) fn send(
         &mut self,
         client: usize,
         fill: impl FnOnce(&mut Crowd, &mut Vec<u8>),
     ) -> anyhow::Result<()> {
-        let at = source_of(client);
-        if self.outgoing[at].is_full() {
-            self.sources[at].send(self.subject.address(), &mut self.outgoing[at])?;
+        let room = self.ports[port_of(client)].room(client::address(client))?;
+        let Some(secure) = &mut self.secure else {
+            fill(&mut self.crowd, room);
+            return Ok(());
+        };
+        self.plain.clear();
+        fill(&mut self.crowd, &mut self.plain);
+        secure.seal(client, &self.plain, room)
+    }
+
+    /// Lets a client register, or say it again; over DTLS it shakes hands before.
+    pub(super) fn register(&mut self, client: usize) -> anyhow::Result<()> {
+        if let Some(secure) = self.secure.as_mut().filter(|secure| !secure.is_ready(client)) {
+            let address = client::address(client);
+            for datagram in secure.shake(client, None)? {
+                self.ports[port_of(client)].room(address)?.extend_from_slice(&datagram);
+            }
+            return Ok(());
         }
-        fill(&mut self.crowd, self.outgoing[at].next(client::address(client)));
-        Ok(())
+        self.send(client, |crowd, out| crowd.register(client, out))
     }
 
     /// Sends what there is to send, waits at most so long for something to come, and takes it.
     pub(super) fn turn(&mut self, at_most: Duration) -> anyhow::Result<()> {
         self.flush()?;
         self.polls.clear();
-        self.polls.extend(self.sources.iter().map(Source::poll));
+        self.polls.extend(self.ports.iter().map(|port| port.source.poll()));
         self.sink.poll(&mut self.polls);
         system::wait(&mut self.polls, at_most.min(LOOK))?;
         self.now = u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        for at in 0..self.sources.len() {
+        for at in 0..PORTS {
             if self.polls[at].revents != 0 {
                 self.receive(at)?;
             }
         }
-        if self.polls[SOURCES..].iter().any(|of| of.revents != 0) {
+        if self.polls[PORTS..].iter().any(|of| of.revents != 0) {
             let (tally, now) = (&mut self.tally, self.now);
             self.sink.take(|publish: &Publish<'_>| tally.arrived(publish, now))?;
         }
@@ -130,50 +150,93 @@ impl Stage {
     }
 
     fn flush(&mut self) -> anyhow::Result<()> {
-        for (source, batch) in self.sources.iter().zip(&mut self.outgoing) {
-            if batch.len() > 0 {
-                source.send(self.subject.address(), batch)?;
-            }
-        }
+        self.ports.iter_mut().try_for_each(Port::flush)?;
         Ok(self.sink.flush()?)
     }
 
     fn receive(&mut self, at: usize) -> anyhow::Result<()> {
-        let Self { sources, outgoing, incoming, crowd, tally, subject, now, .. } = self;
-        let (source, outgoing) = (&sources[at], &mut outgoing[at]);
+        let mut incoming = std::mem::take(&mut self.incoming);
         for _ in 0..ROUNDS {
-            source.receive(incoming)?;
-            let is_more = incoming.is_full();
+            self.ports[at].source.receive(&mut incoming)?;
             for (address, datagram) in incoming.iter_mut() {
-                let Some(client) = client::of_address(address) else { continue };
-                if outgoing.is_full() {
-                    source.send(subject.address(), outgoing)?;
-                }
-                let mut is_answered = false;
-                let said = {
-                    let answer = outgoing.next(address);
-                    let said = crowd.take(client, datagram, answer);
-                    is_answered |= !answer.is_empty();
-                    said
-                };
-                if !is_answered {
-                    outgoing.take_back();
-                }
-                if said != Said::Nothing {
-                    tally.said(client, said, *now);
+                match client::of_address(address) {
+                    Some(client) if self.secure.is_some() => self.take_secure(client, at, datagram)?,
+                    Some(client) => self.take(client, at, datagram)?,
+                    None => {}
                 }
             }
-            if !is_more {
+            if !incoming.is_full() {
                 break;
             }
         }
+        self.incoming = incoming;
+        Ok(())
+    }
+
+    fn take(&mut self, client: usize, at: usize, datagram: &[u8]) -> anyhow::Result<()> {
+        let port = &mut self.ports[at];
+        let answer = port.room(client::address(client))?;
+        let said = self.crowd.take(client, datagram, answer);
+        if answer.is_empty() {
+            port.outgoing.take_back();
+        }
+        self.tally.said(client, said, self.now);
+        Ok(())
+    }
+
+    fn take_secure(&mut self, client: usize, at: usize, datagram: &mut [u8]) -> anyhow::Result<()> {
+        let Self { secure: Some(secure), ports, plain, crowd, .. } = self else { return Ok(()) };
+        let (port, address) = (&mut ports[at], client::address(client));
+        plain.clear();
+        let said = if secure.is_ready(client) {
+            let Some(content) = secure.open(client, datagram) else { return Ok(()) };
+            crowd.take(client, &datagram[content], plain)
+        } else {
+            for datagram in secure.shake(client, Some(datagram))? {
+                port.room(address)?.extend_from_slice(&datagram);
+            }
+            if secure.is_ready(client) {
+                crowd.register(client, plain);
+            }
+            Said::Nothing
+        };
+        if !plain.is_empty() {
+            secure.seal(client, plain, port.room(address)?)?;
+        }
+        self.tally.said(client, said, self.now);
         Ok(())
     }
 }
 
-/// Through which socket a client sends. A run of neighbours has the same, so that what they send goes out in one call.
-fn source_of(client: usize) -> usize {
-    client / system::BATCH % SOURCES
+/// A socket, and what is to go out by it.
+#[derive(Debug)]
+struct Port {
+    source: Source,
+    outgoing: Batch,
+    to: SocketAddrV4,
+}
+
+impl Port {
+    fn open(to: SocketAddrV4) -> std::io::Result<Self> {
+        Ok(Self { source: Source::open()?, outgoing: Batch::default(), to })
+    }
+
+    /// Room for one more datagram.
+    fn room(&mut self, from: Ipv4Addr) -> std::io::Result<&mut Vec<u8>> {
+        if self.outgoing.is_full() {
+            self.flush()?;
+        }
+        Ok(self.outgoing.next(from))
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        if self.outgoing.len() > 0 { self.source.send(self.to, &mut self.outgoing) } else { Ok(()) }
+    }
+}
+
+/// By which port a client sends. A run of neighbours has the same, so that what they send goes out in one call.
+fn port_of(client: usize) -> usize {
+    client / system::BATCH % PORTS
 }
 
 /// Nanoseconds of a duration that is not longer than centuries.
@@ -182,7 +245,7 @@ pub(super) fn nanoseconds(duration: Duration) -> u64 {
 }
 
 /// Several, as a socket is locked while the kernel puts a datagram to it.
-const SOURCES: usize = 4;
+const PORTS: usize = 4;
 /// Full batches taken from a socket in one turn.
 const ROUNDS: usize = 4;
 /// How often the subject and the signals are looked at.

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::Options;
 use super::content::Content;
-use super::system;
+use super::{secure, system};
 
 /// The running subject.
 #[derive(Debug)]
@@ -117,6 +117,9 @@ fn gateway(
 ) -> anyhow::Result<Command> {
     let file = folder.join("tidegate.toml");
     fs::write(&file, configuration(options, broker, address)?)?;
+    if options.dtls {
+        fs::write(folder.join("credentials.toml"), secure::credentials(options.clients))?;
+    }
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["--log", &options.log, "run", "--config"]).arg(file).current_dir(folder);
     Ok(command)
@@ -134,8 +137,12 @@ fn configuration(options: &Options, broker: SocketAddr, address: SocketAddrV4) -
             "update": topic("up/update", 0),
         },
     });
+    let listen = json!([address.to_string()]);
+    // There must be a listener without DTLS, though nobody uses it.
+    let (coap, dtls) = if options.dtls { (json!(["127.0.0.1:0"]), listen) } else { (listen, json!([])) };
     let configuration = json!({
-        "coap": { "listen": [address.to_string()], "shards": options.shards },
+        "coap": { "listen": coap, "shards": options.shards },
+        "dtls": { "listen": dtls, "max-associations": options.clients.max(1_000) * 2 },
         "mqtt": { "broker": format!("mqtt://{broker}"), "version": options.mqtt },
         "http": { "listen": [] },
         "store": { "path": if options.store { "store" } else { "" } },
@@ -162,13 +169,14 @@ mod tests {
 
     #[test]
     fn the_configuration_is_one() {
-        for (samples, store) in [(1, false), (5, true)] {
-            let options = Options { samples, store, qos: 1, ..Options::default() };
+        for (samples, store, dtls) in [(1, false, true), (5, true, false)] {
+            let options = Options { samples, store, dtls, qos: 1, ..Options::default() };
             let broker = "127.0.0.1:1883".parse().unwrap();
             let address = "127.0.0.1:5783".parse().unwrap();
             let text = configuration(&options, broker, address).unwrap();
             let config = Config::parse(&text, Path::new("tidegate.toml")).unwrap();
-            assert_eq!(config.coap.listen, ["127.0.0.1:5783".parse().unwrap()]);
+            let listen = if dtls { &config.dtls.listen } else { &config.coap.listen };
+            assert_eq!(*listen, ["127.0.0.1:5783".parse().unwrap()]);
             assert_eq!(config.store.path.is_some(), store);
         }
     }

@@ -24,6 +24,9 @@ pub(super) struct Bench {
     /// Open loop: so many operations a second, whatever becomes of them; latencies count from when one was due
     #[arg(long, value_name = "NUMBER")]
     rate: Option<u64>,
+    /// Speak DTLS: pre-shared keys, AES-128-CCM-8
+    #[arg(long)]
+    dtls: bool,
     /// Values in a notification
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     samples: usize,
@@ -52,14 +55,28 @@ pub(super) struct Bench {
 pub(super) fn run(options: Bench, log: &str) -> anyhow::Result<()> {
     // What is said by default would be measured as well.
     let log = if log == "info" { "warn" } else { log }.to_owned();
-    let Bench { workload, clients, seconds, window, rate, samples, qos, shards, mqtt, store, json, subject } =
-        options;
+    let Bench {
+        workload,
+        clients,
+        seconds,
+        window,
+        rate,
+        dtls,
+        samples,
+        qos,
+        shards,
+        mqtt,
+        store,
+        json,
+        subject,
+    } = options;
     bench::run(&Options {
         workload,
         clients,
         seconds,
         window,
         rate,
+        dtls,
         samples,
         qos,
         shards,
