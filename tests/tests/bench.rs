@@ -1,7 +1,5 @@
 //! `tidegate bench`: everything it starts by itself, from the handshakes to the report.
 
-use std::process::Command;
-
 use anyhow::{Context, Result, ensure};
 use serde_json::Value as Json;
 use tempfile::TempDir;
@@ -11,7 +9,7 @@ use tidegate_tests::{Process, tidegate};
 fn measured(arguments: &[&str]) -> Result<Json> {
     let folder = TempDir::new()?;
     let file = folder.path().join("result.json");
-    let mut command = Command::new(tidegate());
+    let mut command = tidegate()?;
     command.arg("bench").args(["--clients", "20", "--seconds", "1", "--json"]).arg(&file).args(arguments);
     // What it leaves behind would be left there.
     command.env("TMPDIR", folder.path());
@@ -59,7 +57,7 @@ fn updates_reads_and_notifications_go_together() -> Result<()> {
 
 #[test]
 fn a_subject_that_never_comes_is_told_with_what_it_said() -> Result<()> {
-    let mut command = Command::new(tidegate());
+    let mut command = tidegate()?;
     command.args(["bench", "notify-non", "--subject", "sh", "-c", "echo no broker for me; exit 7"]);
     let mut process = Process::start(&mut command)?;
     let status = process.ended()?;
