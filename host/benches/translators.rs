@@ -38,6 +38,9 @@ fn main() {
     let mut script = caller(&Artifact::read(&file).unwrap());
     let (native, _) = Emqx::configure("{}").map_err(|wrong| format!("{wrong:?}")).unwrap();
     let context = context(&native);
+    if std::env::args().any(|argument| argument == "--profile") {
+        return profile(&mut component, &context);
+    }
     println!(
         "{:>7}  {:>12} {:>12} {:>12}  {:>12} {:>12}",
         "samples", "native us", "wasm us", "script us", "wasm/native", "script/wasm"
@@ -60,6 +63,17 @@ fn main() {
             script / wasm
         );
     }
+}
+
+/// Only the component with one sample, for a profiler: `perf record target/release/deps/translators-… --profile`.
+fn profile(component: &mut Caller, context: &str) {
+    let samples = borrowed_samples(1);
+    let event = borrowed_event(&samples, context);
+    let begun = Instant::now();
+    for _ in 0..PROFILED {
+        std::hint::black_box(component.uplink(&event)).unwrap();
+    }
+    println!("{:.3} us", begun.elapsed().as_secs_f64() * 1e6 / f64::from(PROFILED));
 }
 
 /// Microseconds of one call of each.
@@ -197,5 +211,6 @@ fn published(actions: Vec<types::Action>) -> Option<Json> {
 const ENDPOINT: &str = "urn:imei:490154203237518";
 const ROUNDS: usize = 201;
 const BATCH: u32 = 100;
+const PROFILED: u32 = 3_000_000;
 /// Not measured: caches and instances are made.
 const WARM: Duration = Duration::from_millis(200);

@@ -141,7 +141,7 @@ impl Secure {
     }
 
     /// What has happened, until nothing has. `send` is given what is to be sent meanwhile.
-    pub(crate) fn poll(&mut self, now: Instant, send: impl Fn(Peer, &[u8])) -> Option<Happened> {
+    pub(crate) fn poll(&mut self, now: Instant, mut send: impl FnMut(Peer, &[u8])) -> Option<Happened> {
         loop {
             match self.endpoint.poll_output() {
                 Output::Transmit { to, payload } => send(self.place.peer(to, 0), &payload),

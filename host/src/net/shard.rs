@@ -9,6 +9,7 @@
 //! With DTLS, [`Secure`] opens a datagram before the second step and seals what goes out after the fifth.
 
 mod admit;
+mod batch;
 mod handover;
 mod publish;
 mod restart;
@@ -38,7 +39,7 @@ use super::secure::{Happened, Secure};
 use super::throttle::Throttle;
 use handover::Parking;
 pub use restart::Kept;
-use wire::Sockets;
+use wire::{Arrivals, BATCH, Sockets};
 
 /// What becomes of events; the bridge implements it, once per shard.
 pub trait Uplink: Send {
@@ -176,14 +177,11 @@ impl<U: Uplink> Driver<U> {
         mut commands: mpsc::Receiver<Command>,
         mut stop: tokio::sync::watch::Receiver<bool>,
     ) {
-        if let Err(error) = self.sockets.writable().await {
-            tracing::debug!(shard = self.number, %error, "a socket is not writable");
-        }
         tokio::select! {
             _ = stop.changed() => return,
             () = self.restore(kept, &mut commands) => {}
         }
-        let mut buffer = vec![0; DATAGRAM];
+        let mut arrivals = Arrivals::new();
         let mut timer = pin!(tokio::time::sleep_until(tokio::time::Instant::now()));
         // What was told of restored clients has still to be committed, in a first turn.
         let mut backlog = true;
@@ -195,7 +193,7 @@ impl<U: Uplink> Driver<U> {
             tokio::select! {
                 biased;
                 _ = stop.changed() => break,
-                listener = self.sockets.readable() => self.receive(listener, &mut buffer),
+                listener = self.sockets.readable() => self.receive(listener, &mut arrivals),
                 Some(command) = commands.recv() => self.obey(command),
                 () = &mut timer => {}
             }
@@ -218,6 +216,7 @@ impl<U: Uplink> Driver<U> {
             self.acknowledge();
             backlog |= !self.keep_clients(now);
             self.publish_counts(now);
+            self.sockets.flush();
         }
         self.acknowledge();
         self.uplink.close();
@@ -238,26 +237,23 @@ impl<U: Uplink> Driver<U> {
     }
 
     /// Take what a socket has, up to a batch, so that commands and timers get their turn.
-    fn receive(&mut self, listener: usize, buffer: &mut [u8]) {
-        for _ in 0..BATCH {
-            match self.sockets.receive(listener, buffer) {
-                Ok((length, address)) => {
-                    let listener = u16::try_from(listener).unwrap_or(u16::MAX);
-                    let peer = Peer { address, listener, association: 0 };
-                    if !self.admits(peer) {
-                        continue;
-                    }
-                    match self.elsewhere(peer, &buffer[..length]) {
-                        Some(shard) => self.hand_on(shard, peer, &buffer[..length]),
-                        None => self.take_in(peer, &mut buffer[..length]),
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                // An ICMP error of an earlier datagram is told here; retransmission deals with what was lost.
-                Err(error) => {
-                    self.counts.receive_errors += 1;
-                    tracing::debug!(shard = self.number, %error, "receive");
-                }
+    fn receive(&mut self, listener: usize, arrivals: &mut Arrivals) {
+        let count = self.sockets.receive(listener, arrivals).unwrap_or_else(|error| {
+            // An ICMP error of an earlier datagram is told here; retransmission deals with what was lost.
+            self.counts.receive_errors += 1;
+            tracing::debug!(shard = self.number, %error, "receive");
+            0
+        });
+        let listener = u16::try_from(listener).unwrap_or(u16::MAX);
+        for number in 0..count {
+            let Some((address, datagram)) = arrivals.get(number) else { continue };
+            let peer = Peer { address, listener, association: 0 };
+            if !self.admits(peer) {
+                continue;
+            }
+            match self.elsewhere(peer, datagram) {
+                Some(shard) => self.hand_on(shard, peer, datagram),
+                None => self.take_in(peer, datagram),
             }
         }
     }
@@ -305,7 +301,7 @@ impl<U: Uplink> Driver<U> {
         let now = self.clock.now();
         loop {
             let Some(secure) = &mut self.secure else { return };
-            let sockets = &self.sockets;
+            let sockets = &mut self.sockets;
             let Some(happened) = secure.poll(now, |peer, payload| sockets.send(peer, payload)) else {
                 return;
             };
@@ -443,6 +439,7 @@ impl<U: Uplink> Driver<U> {
         }
     }
 
+    /// Send something at the end of the turn.
     fn transmit(&mut self, transmit: &Transmit) {
         let (peer, payload) = match (transmit.peer.association, &mut self.secure) {
             (0, _) => (transmit.peer, transmit.payload.as_slice()),
@@ -471,10 +468,6 @@ fn receipt(event: &Event) -> Option<Receipt> {
     }
 }
 
-/// The largest UDP payload.
-const DATAGRAM: usize = 65_535;
-/// Datagrams taken from one socket before anything else gets its turn.
-const BATCH: usize = 64;
 /// How soon what could not be queued for MQTT is tried again.
 const BACKLOG_RETRY: std::time::Duration = std::time::Duration::from_millis(10);
 /// How long the store may keep a shard that starts or ends waiting.

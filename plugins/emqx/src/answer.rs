@@ -162,7 +162,7 @@ fn notification(
 ) -> Action {
     let sequence = sequence.filter(|sequence| *sequence != 0);
     let payload = render(settings, context, "notify", (code, sequence), content);
-    if context.path.is_some_and(|path| content::segments(path).first() == Some(&"5")) {
+    if context.path.is_some_and(|path| content::segments(path).next() == Some("5")) {
         // Firmware notifications go where an older product had them.
         return Action::Publish(Message {
             topic: format!("{}{FIRMWARE_TOPIC}", context.mountpoint),

@@ -112,7 +112,7 @@ pub(crate) fn compose(
     let (mountpoint, path) = (mountpoint.replace(SEPARATOR, " "), path.replace(SEPARATOR, " "));
     let reply_to = reply_to.map(|reply_to| format!("{REPLY_TO}{}", reply_to.write())).unwrap_or_default();
     [&format!("{}{reply_to}", command.name()), &mountpoint, &path, &head, &upper, &middle, &lower, data]
-        .join(SEPARATOR)
+        .join(SEPARATOR.encode_utf8(&mut [0; 4]))
 }
 
 /// The members as four pieces: above `seqNum`, above `msgType`, above `data`, and the rest.
@@ -240,13 +240,13 @@ const ALL: [Command; 13] = [
 pub(crate) const NO_PATH: &str = "\u{1e}";
 
 /// Stands before where the answers are wanted.
-const REPLY_TO: &str = "\u{1c}";
+const REPLY_TO: char = '\u{1c}';
 
 /// What a composite is told to be about.
 const ROOT: &str = "/";
 
 /// JSON has it escaped, and a topic of ours does not contain it.
-const SEPARATOR: &str = "\u{1f}";
+const SEPARATOR: char = '\u{1f}';
 
 #[cfg(test)]
 mod tests {

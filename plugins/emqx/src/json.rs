@@ -4,9 +4,13 @@ use std::borrow::Cow;
 
 /// A text as a JSON string.
 pub(crate) fn string(out: &mut Vec<u8>, text: &str) {
+    out.reserve(text.len() + 2);
     out.push(b'"');
     let mut start = 0;
     for (at, byte) in text.bytes().enumerate() {
+        if !IS_SPECIAL[usize::from(byte)] {
+            continue;
+        }
         let escape: &[u8] = match byte {
             b'"' => b"\\\"",
             b'\\' => b"\\\\",
@@ -15,8 +19,7 @@ pub(crate) fn string(out: &mut Vec<u8>, text: &str) {
             b'\t' => b"\\t",
             0x08 => b"\\b",
             0x0c => b"\\f",
-            0..=0x1f => b"",
-            _ => continue,
+            _ => b"",
         };
         out.extend_from_slice(&text.as_bytes()[start..at]);
         if escape.is_empty() {
@@ -62,7 +65,14 @@ pub(crate) fn base64(out: &mut Vec<u8>, bytes: &[u8]) {
 pub(crate) fn integer(out: &mut Vec<u8>, number: i64) {
     let mut digits = [0_u8; 20];
     let mut at = digits.len();
-    let mut rest = number.unsigned_abs();
+    let mut large = number.unsigned_abs();
+    while large > u64::from(u32::MAX) {
+        at -= 1;
+        digits[at] = b'0' + (large % 10) as u8;
+        large /= 10;
+    }
+    // Nearly all are small, and WebAssembly has no multiplication to 128 bits, which a division of 64 bits by ten becomes.
+    let mut rest = large as u32;
     loop {
         at -= 1;
         digits[at] = b'0' + (rest % 10) as u8;
@@ -151,6 +161,18 @@ pub(crate) fn from_padded_base64(text: &str) -> Option<Vec<u8>> {
     from_base64(text).filter(|_| length.is_multiple_of(4))
 }
 
+/// The bytes that are escaped in a string.
+const IS_SPECIAL: [bool; 256] = {
+    let mut special = [false; 256];
+    let mut byte = 0;
+    while byte < 0x20 {
+        special[byte] = true;
+        byte += 1;
+    }
+    special[b'"' as usize] = true;
+    special[b'\\' as usize] = true;
+    special
+};
 /// What each byte stands for in base64; 64 for nothing.
 const VALUES: [u8; 256] = {
     let mut values = [64; 256];

@@ -65,8 +65,11 @@ pub(crate) fn ended(settings: &Settings, event: &Ended) -> Vec<Action> {
 }
 
 pub(crate) fn publish(mountpoint: &str, topic: &Topic, payload: Vec<u8>) -> Action {
+    let mut name = String::with_capacity(mountpoint.len() + topic.topic.len());
+    name.push_str(mountpoint);
+    name.push_str(&topic.topic);
     Action::Publish(Message {
-        topic: format!("{mountpoint}{}", topic.topic),
+        topic: name,
         payload,
         qos: topic.qos(),
         retain: false,

@@ -69,6 +69,7 @@ impl<U: Uplink> Driver<U> {
         }
         self.server.resume(self.clock.now());
         self.pump();
+        self.sockets.flush();
     }
 
     fn restore_clients(&mut self, clients: Vec<Zeroizing<Vec<u8>>>) {
@@ -118,6 +119,7 @@ impl<U: Uplink> Driver<U> {
                 },
                 () = tokio::time::sleep(BACKLOG_RETRY) => {}
             }
+            self.sockets.flush();
             if self.clock.now() >= give_up {
                 // Clients without DTLS, and new associations, need not suffer from it.
                 tracing::error!(
@@ -140,6 +142,7 @@ impl<U: Uplink> Driver<U> {
         }
         let give_up = tokio::time::Instant::now() + STORE_PATIENCE;
         while !self.secure_turn(self.clock.now()) | !self.leave_clients(self.clock.now()) {
+            self.sockets.flush();
             if tokio::time::Instant::now() >= give_up {
                 tracing::error!(
                     shard = self.number,
@@ -149,6 +152,7 @@ impl<U: Uplink> Driver<U> {
             }
             tokio::time::sleep(BACKLOG_RETRY).await;
         }
+        self.sockets.flush();
     }
 
     /// As [`Self::keep_clients`], when answers are not waited for any more. False if there was no room.

@@ -82,8 +82,8 @@ pub(crate) fn write_links(out: &mut Vec<u8>, payload: &[u8], is_strict: bool) {
 }
 
 /// The segments of a path: slashes at both ends do not count.
-pub(crate) fn segments(path: &str) -> Vec<&str> {
-    path.trim_matches('/').split('/').collect()
+pub(crate) fn segments(path: &str) -> impl Iterator<Item = &str> {
+    path.trim_matches('/').split('/')
 }
 
 /// What was answered, and what the answer is told by.

@@ -17,7 +17,7 @@ pub(super) fn write(items: &mut Items<'_>, asked: &Asked<'_>) -> Result<(), Unde
 
 fn strict(items: &mut Items<'_>, asked: &Asked<'_>) -> Result<(), Undecodable> {
     let wrong = |why: &str| Undecodable(why.to_owned());
-    let segments = segments(asked.path);
+    let segments: Vec<&str> = segments(asked.path).collect();
     let ([object, _, resource] | [object, _, resource, _]) = segments.as_slice() else {
         return Err(wrong("a text answers a path that is none of a resource"));
     };

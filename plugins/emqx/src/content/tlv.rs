@@ -28,7 +28,7 @@ pub(super) fn write(items: &mut Items<'_>, asked: &Asked<'_>) -> Result<(), Unde
 fn structured(items: &mut Items<'_>, asked: &Asked<'_>) -> Result<(), Undecodable> {
     let entries = parse(&asked.content.payload).ok_or_else(|| Undecodable("not a TLV".to_owned()))?;
     let misplaced = || Undecodable(format!("the TLV does not fit the path {:?}", asked.path));
-    let segments = segments(asked.path);
+    let segments: Vec<&str> = segments(asked.path).collect();
     let mut leaves =
         Leaves { items, asked, object: segments[0], defined: asked.content.samples.iter().map(|it| it.kind) };
     match (entries.as_slice(), segments.as_slice()) {
