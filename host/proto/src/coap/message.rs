@@ -1,12 +1,15 @@
-//! One CoAP message; coap-lite parses and builds the bytes.
+//! One CoAP message. coap-lite writes it, the reading is our own.
 //!
 //! coap-lite is lax where RFC 7252 is not: it takes any version, empty messages with content, a payload marker with
-//! nothing behind it and reserved code classes. [`Message::parse`] refuses those first.
+//! nothing behind it and reserved code classes. And it keeps options in a map of lists, which is seven allocations for a
+//! notification; here the payload is the only one. The tests hold the two against each other.
 
-use std::collections::LinkedList;
+mod options;
+
 use std::mem;
 
 use coap_lite::{CoapOption, MessageType, Packet};
+use options::Options;
 
 pub use super::code::Code;
 use super::option;
@@ -18,7 +21,14 @@ use super::token::Token;
 /// Built by chaining: `Message::request(Code::GET).with_path_segment("3")`. Type, message id and token of a message
 /// handed to the endpoint are overwritten by it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Message(Packet);
+pub struct Message {
+    kind: Kind,
+    code: Code,
+    mid: u16,
+    token: Token,
+    options: Options,
+    payload: Vec<u8>,
+}
 
 /// The type of a message (RFC 7252 section 3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,11 +56,7 @@ impl Message {
 
     /// A message without token, options or payload.
     pub fn new(kind: Kind, code: Code, mid: u16) -> Self {
-        let mut packet = Packet::new();
-        packet.header.code = code.0.into();
-        let mut message = Self(packet);
-        message.set_header(kind, mid, Token::default());
-        message
+        Self { kind, code, mid, token: Token::default(), options: Options::default(), payload: Vec::new() }
     }
 
     /// Read a datagram.
@@ -60,39 +66,51 @@ impl Message {
     /// Every message format error of RFC 7252 section 3. An option whose value alone is wrong is none: it counts as
     /// unrecognised, see [`Message::unknown_critical`].
     pub fn parse(datagram: &[u8]) -> Result<Self, Malformed> {
-        let malformed = |reason| Malformed { reason, confirmable: rejectable(datagram, reason) };
-        check(datagram).map_err(malformed)?;
-        Packet::from_bytes(datagram).map(Self).map_err(|_| malformed(Reason::Option))
+        read(datagram).map_err(|reason| Malformed { reason, confirmable: rejectable(datagram, reason) })
     }
 
     /// The datagram. Canonical: parsing it gives an equal message.
     pub fn to_bytes(&self) -> Vec<u8> {
-        self.0.to_bytes_unlimited().expect("only a size limit can make this fail")
+        if self.code == Code::EMPTY {
+            // Every acknowledgement of a notification is one.
+            let [high, low] = self.mid.to_be_bytes();
+            return vec![VERSION << 6 | self.kind.bits() << 4, Code::EMPTY.0, high, low];
+        }
+        let mut packet = Packet::new();
+        packet.header.set_type(match self.kind {
+            Kind::Confirmable => MessageType::Confirmable,
+            Kind::NonConfirmable => MessageType::NonConfirmable,
+            Kind::Acknowledgement => MessageType::Acknowledgement,
+            Kind::Reset => MessageType::Reset,
+        });
+        packet.header.code = self.code.0.into();
+        packet.header.message_id = self.mid;
+        packet.set_token(self.token.as_bytes().to_vec());
+        for (number, value) in self.options.iter() {
+            packet.add_option(CoapOption::from(number), value.to_vec());
+        }
+        packet.payload.clone_from(&self.payload);
+        packet.to_bytes_unlimited().expect("only a size limit can make this fail")
     }
 
     /// Its type.
     pub fn kind(&self) -> Kind {
-        match self.0.header.get_type() {
-            MessageType::Confirmable => Kind::Confirmable,
-            MessageType::NonConfirmable => Kind::NonConfirmable,
-            MessageType::Acknowledgement => Kind::Acknowledgement,
-            MessageType::Reset => Kind::Reset,
-        }
+        self.kind
     }
 
     /// Its method or response code.
     pub fn code(&self) -> Code {
-        Code(self.0.header.code.into())
+        self.code
     }
 
     /// Its message id.
     pub fn mid(&self) -> u16 {
-        self.0.header.message_id
+        self.mid
     }
 
     /// Its token.
     pub fn token(&self) -> Token {
-        Token::from_slice(self.0.get_token()).expect("parsed and built with at most eight bytes")
+        self.token
     }
 
     /// The Uri-Path segments as they came.
@@ -167,47 +185,48 @@ impl Message {
 
     /// The payload.
     pub fn payload(&self) -> &[u8] {
-        &self.0.payload
+        &self.payload
     }
 
     /// The payload, without a copy.
     pub fn into_payload(self) -> Vec<u8> {
-        self.0.payload
+        self.payload
     }
 
     /// Moves the payload out.
     pub fn take_payload(&mut self) -> Vec<u8> {
-        mem::take(&mut self.0.payload)
+        mem::take(&mut self.payload)
     }
 
     /// The first option that is critical and cannot be understood: unknown, with a value of impossible length, or
     /// repeated although it must not be (RFC 7252 sections 5.4.1, 5.4.3, 5.4.5).
     pub fn unknown_critical(&self) -> Option<u16> {
-        self.0.options().find_map(|(number, values)| {
-            let understood = option::format(*number).is_some_and(|format| {
-                (values.len() <= 1 || format.repeatable) && values.iter().all(|value| format.admits(value))
-            });
-            (option::is_critical(*number) && !values.is_empty() && !understood).then_some(*number)
+        let mut previous = None;
+        self.options.iter().find_map(|(number, value)| {
+            let is_again = previous.replace(number) == Some(number);
+            let is_understood =
+                option::format(number).is_some_and(|it| it.admits(value) && (it.repeatable || !is_again));
+            (option::is_critical(number) && !is_understood).then_some(number)
         })
     }
 
     /// Sets the token.
     #[must_use]
     pub fn with_token(mut self, token: Token) -> Self {
-        self.0.set_token(token.as_bytes().to_vec());
+        self.token = token;
         self
     }
 
     /// Adds a Uri-Path segment.
     #[must_use]
     pub fn with_path_segment(self, segment: &str) -> Self {
-        self.with_option(option::URI_PATH, segment.as_bytes().to_vec())
+        self.with_bytes(option::URI_PATH, segment.as_bytes())
     }
 
     /// Adds a Uri-Query argument.
     #[must_use]
     pub fn with_query(self, argument: &str) -> Self {
-        self.with_option(option::URI_QUERY, argument.as_bytes().to_vec())
+        self.with_bytes(option::URI_QUERY, argument.as_bytes())
     }
 
     /// Adds an option; its value in the shortest form, so that zero is the empty value.
@@ -218,49 +237,45 @@ impl Message {
 
     /// Adds an option.
     #[must_use]
-    pub fn with_option(mut self, number: u16, value: Vec<u8>) -> Self {
-        self.0.add_option(CoapOption::from(number), value);
-        self
+    #[allow(clippy::needless_pass_by_value)] // most values are made for it
+    pub fn with_option(self, number: u16, value: Vec<u8>) -> Self {
+        self.with_bytes(number, &value)
     }
 
     /// Sets the payload.
     #[must_use]
     pub fn with_payload(mut self, payload: Vec<u8>) -> Self {
-        self.0.payload = payload;
+        self.payload = payload;
         self
     }
 
     /// Sets Block1 or Block2, whatever it was before.
     pub(crate) fn set_block(&mut self, number: u16, block: Block) {
-        self.0.set_option(CoapOption::from(number), LinkedList::from([option::encode_uint(block.to_uint())]));
+        self.options.remove(number);
+        self.options.insert(number, &option::encode_uint(block.to_uint()));
     }
 
     /// The same message without these options and without its payload.
     pub(crate) fn without_options(&self, numbers: &[u16]) -> Self {
-        let mut copy = Self::new(self.kind(), self.code(), self.mid());
-        copy.0.set_token(self.0.get_token().to_vec());
-        for (number, values) in self.0.options().filter(|(number, _)| !numbers.contains(number)) {
-            for value in values {
-                copy.0.add_option(CoapOption::from(*number), value.clone());
-            }
+        let mut copy = Self::new(self.kind, self.code, self.mid).with_token(self.token);
+        for (number, value) in self.options.iter().filter(|(number, _)| !numbers.contains(number)) {
+            copy.options.insert(number, value);
         }
         copy
     }
 
     pub(crate) fn set_header(&mut self, kind: Kind, mid: u16, token: Token) {
-        self.0.header.set_type(match kind {
-            Kind::Confirmable => MessageType::Confirmable,
-            Kind::NonConfirmable => MessageType::NonConfirmable,
-            Kind::Acknowledgement => MessageType::Acknowledgement,
-            Kind::Reset => MessageType::Reset,
-        });
-        self.0.header.message_id = mid;
-        self.0.set_token(token.as_bytes().to_vec());
+        (self.kind, self.mid, self.token) = (kind, mid, token);
+    }
+
+    fn with_bytes(mut self, number: u16, value: &[u8]) -> Self {
+        self.options.insert(number, value);
+        self
     }
 
     /// An option that must not be repeated: its first occurrence, unless its length is impossible.
     fn first(&self, number: u16) -> Option<&[u8]> {
-        let value = self.0.get_first_option(CoapOption::from(number))?;
+        let value = self.values(number).next()?;
         option::format(number).is_none_or(|format| format.admits(value)).then_some(value)
     }
 
@@ -269,7 +284,7 @@ impl Message {
     }
 
     fn values(&self, number: u16) -> impl Iterator<Item = &[u8]> {
-        self.0.get_option(CoapOption::from(number)).into_iter().flatten().map(Vec::as_slice)
+        self.options.values(number)
     }
 }
 
@@ -310,19 +325,40 @@ pub enum Reason {
     Code,
 }
 
-/// The message format of RFC 7252 section 3.
-fn check(datagram: &[u8]) -> Result<(), Reason> {
-    let [first, code, _, _, rest @ ..] = datagram else { return Err(Reason::Short) };
-    if first >> 6 != 1 {
+impl Kind {
+    /// As it stands in a header.
+    const fn bits(self) -> u8 {
+        match self {
+            Self::Confirmable => 0,
+            Self::NonConfirmable => 1,
+            Self::Acknowledgement => 2,
+            Self::Reset => 3,
+        }
+    }
+
+    const fn from_bits(bits: u8) -> Self {
+        match bits & 3 {
+            0 => Self::Confirmable,
+            1 => Self::NonConfirmable,
+            2 => Self::Acknowledgement,
+            _ => Self::Reset,
+        }
+    }
+}
+
+/// Reads a datagram (RFC 7252 section 3).
+fn read(datagram: &[u8]) -> Result<Message, Reason> {
+    let [first, code, high, low, rest @ ..] = datagram else { return Err(Reason::Short) };
+    if first >> 6 != VERSION {
         return Err(Reason::Version);
     }
     let token_length = usize::from(first & 0x0F);
-    let code = Code(*code);
-    let possible = match first >> 4 & 3 {
-        0 => !matches!(code.class(), 1 | 6 | 7),
-        1 => code.is_request() || code.is_response(),
-        2 => code == Code::EMPTY || code.is_response(),
-        _ => code == Code::EMPTY,
+    let (kind, code, mid) = (Kind::from_bits(first >> 4), Code(*code), u16::from_be_bytes([*high, *low]));
+    let possible = match kind {
+        Kind::Confirmable => !matches!(code.class(), 1 | 6 | 7),
+        Kind::NonConfirmable => code.is_request() || code.is_response(),
+        Kind::Acknowledgement => code == Code::EMPTY || code.is_response(),
+        Kind::Reset => code == Code::EMPTY,
     };
     if code == Code::EMPTY && !(rest.is_empty() && token_length == 0 && possible) {
         return Err(Reason::Empty);
@@ -330,36 +366,10 @@ fn check(datagram: &[u8]) -> Result<(), Reason> {
     if !possible {
         return Err(Reason::Code);
     }
-    let options = rest.get(token_length..).filter(|_| token_length <= 8).ok_or(Reason::Token)?;
-    check_options(options)
-}
-
-/// Walks over the options to where the payload begins.
-fn check_options(mut rest: &[u8]) -> Result<(), Reason> {
-    let mut number = 0_u32;
-    while let [head, tail @ ..] = rest {
-        if *head == PAYLOAD_MARKER {
-            return if tail.is_empty() { Err(Reason::Payload) } else { Ok(()) };
-        }
-        let (delta, tail) = extended(head >> 4, tail).ok_or(Reason::Option)?;
-        let (length, tail) = extended(head & 0x0F, tail).ok_or(Reason::Option)?;
-        number += delta;
-        rest = tail.get(length as usize..).ok_or(Reason::Option)?;
-        if number > u32::from(u16::MAX) {
-            return Err(Reason::Option);
-        }
-    }
-    Ok(())
-}
-
-/// An option delta or length with its extension bytes (RFC 7252 section 3.1).
-fn extended(nibble: u8, rest: &[u8]) -> Option<(u32, &[u8])> {
-    match (nibble, rest) {
-        (13, [byte, rest @ ..]) => Some((u32::from(*byte) + 13, rest)),
-        (14, [high, low, rest @ ..]) => Some((u32::from(u16::from_be_bytes([*high, *low])) + 269, rest)),
-        (0..=12, rest) => Some((u32::from(nibble), rest)),
-        _ => None,
-    }
+    let (token, rest) = rest.split_at_checked(token_length).ok_or(Reason::Token)?;
+    let token = Token::from_slice(token).ok_or(Reason::Token)?;
+    let (options, payload) = Options::parse(rest)?;
+    Ok(Message { kind, code, mid, token, options, payload: payload.to_vec() })
 }
 
 /// The message id, where a datagram that cannot be read is to be rejected with a reset.
@@ -371,7 +381,8 @@ fn rejectable(datagram: &[u8], reason: Reason) -> Option<u16> {
     }
 }
 
-const PAYLOAD_MARKER: u8 = 0xFF;
+/// Of CoAP (RFC 7252 section 3).
+const VERSION: u8 = 1;
 
 #[cfg(test)]
 mod tests;

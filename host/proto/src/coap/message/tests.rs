@@ -140,6 +140,23 @@ mod properties {
         }
 
         #[test]
+        fn what_is_read_is_what_coap_lite_reads(message in message()) {
+            let datagram = message.to_bytes();
+            let (ours, theirs) = (Message::parse(&datagram).unwrap(), Packet::from_bytes(&datagram).unwrap());
+            let options: Vec<(u16, Vec<u8>)> = theirs
+                .options()
+                .flat_map(|(number, values)| values.iter().map(|value| (*number, value.clone())))
+                .collect();
+            let own: Vec<(u16, Vec<u8>)> =
+                ours.options.iter().map(|(number, value)| (number, value.to_vec())).collect();
+            prop_assert_eq!(own, options);
+            prop_assert_eq!(ours.payload(), theirs.payload.as_slice());
+            let token = ours.token();
+            prop_assert_eq!(token.as_bytes(), theirs.get_token());
+            prop_assert_eq!(ours.mid(), theirs.header.message_id);
+        }
+
+        #[test]
         fn arbitrary_bytes_are_read_or_refused(bytes in vec(any::<u8>(), 0..64)) {
             if let Ok(message) = Message::parse(&bytes) {
                 prop_assert_eq!(Message::parse(&message.to_bytes()), Ok(message));
