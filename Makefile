@@ -1,5 +1,5 @@
 # What the README's commands do. Every target installs what it needs (scripts/setup) and can be run alone.
-.PHONY: run build test test-workspace test-plugins interop bench bench-dtls bench-durability bench-outbox bench-store bench-translators fmt clippy doc fuzz fuzz-quick soak
+.PHONY: run build test test-workspace test-plugins test-scripts interop bench bench-dtls bench-durability bench-outbox bench-store bench-translators instructions instructions-update fmt clippy doc fuzz fuzz-quick soak
 
 FUZZ_SECONDS ?= 600
 CARGO ?= cargo
@@ -13,7 +13,7 @@ build: ## The gateway, optimised, as target/release/tidegate
 	scripts/setup run
 	$(CARGO) build --release -p tidegate
 
-test: test-workspace test-plugins ## Everything that needs no other client than the simulated ones
+test: test-scripts test-workspace test-plugins ## Everything that needs no other client than the simulated ones
 
 test-workspace:
 	scripts/setup test
@@ -29,6 +29,10 @@ test-plugins:
 	$(CARGO) build -p tidegate
 	$(CARGO) test -p tidegate-tests --test devkit -- --include-ignored --nocapture
 
+test-scripts:
+	scripts/setup scripts
+	python3 -m unittest discover -s scripts/tests
+
 interop: ## Real third-party clients and tools: those that scripts/setup interop names
 	scripts/setup interop
 	$(CARGO) build -p tidegate
@@ -36,7 +40,7 @@ interop: ## Real third-party clients and tools: those that scripts/setup interop
 
 bench: ## How long payloads take to be read and written, and how many allocations
 	scripts/setup run
-	$(CARGO) bench -p tidegate-proto
+	$(CARGO) bench -p tidegate-proto --bench format
 	$(CARGO) bench -p tidegate-dtls --bench hello --bench record --bench handshake
 
 bench-dtls: ## Associations beside Californium's: handshakes, records, memory
@@ -61,6 +65,14 @@ bench-store: ## What a restart with 100,000 clients costs, and how long a regist
 bench-translators: ## What a translator's call costs: the default one in WebAssembly and natively, and JavaScript
 	scripts/setup run
 	$(CARGO) bench -p tidegate --bench translators
+
+instructions: ## Instructions of fixed paths beside those in host/benches/instructions.toml: none may grow by more than 10 percent
+	scripts/setup instructions
+	scripts/instructions
+
+instructions-update: ## Write that file anew
+	scripts/setup instructions
+	scripts/instructions --update
 
 fmt: ## Format everything
 	$(CARGO) fmt --all
