@@ -16,6 +16,8 @@ pub(super) struct Deduplication {
     /// Confirmable ones in the order in which they came, and non-confirmable ones.
     queues: [VecDeque<(MessageKey, u64)>; 2],
     next_serial: u64,
+    /// When the first of each queue expires, and its serial: asked for after every datagram.
+    first: [Option<(u64, Instant)>; 2],
     limit: usize,
     limit_per_peer: usize,
 }
@@ -50,6 +52,7 @@ impl Deduplication {
             entries: FxHashMap::default(),
             queues: Default::default(),
             next_serial: 0,
+            first: [None; 2],
             limit,
             limit_per_peer,
         }
@@ -135,17 +138,22 @@ impl Deduplication {
     /// When to call [`Self::handle_timeout`]. Up to a second late, so that many entries go at once; until then
     /// [`Self::find`] passes over what has expired.
     pub(super) fn next_timeout(&mut self) -> Option<Instant> {
-        let Self { queues, entries, .. } = self;
-        let expiry = |queue: &mut VecDeque<(MessageKey, u64)>| {
+        let Self { queues, entries, first, .. } = self;
+        let expiry = |(queue, first): (&mut VecDeque<(MessageKey, u64)>, &mut Option<(u64, Instant)>)| {
             while let Some((key, serial)) = queue.front() {
+                // It may have been forgotten since: then the timeout finds nothing to do.
+                if let Some((_, expires)) = first.filter(|(known, _)| known == serial) {
+                    return Some(expires + SWEEP);
+                }
                 if let Some(entry) = entries.get(key).filter(|entry| entry.serial == *serial) {
+                    *first = Some((*serial, entry.expires));
                     return Some(entry.expires + SWEEP);
                 }
                 queue.pop_front();
             }
             None
         };
-        queues.iter_mut().filter_map(expiry).min()
+        queues.iter_mut().zip(first).filter_map(expiry).min()
     }
 
     pub(super) fn len(&self) -> usize {

@@ -8,7 +8,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxSeededState};
 use slab::Slab;
 
 use super::location::Location;
@@ -47,18 +47,30 @@ impl Client {
 /// The clients.
 ///
 /// The maps whose keys a client chooses are those of std, which nobody can fill with keys that collide.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Clients {
     slab: Slab<Client>,
     of_endpoint: HashMap<Arc<str>, Key>,
     at_location: FxHashMap<Location, Key>,
-    at_peer: HashMap<Peer, Key>,
+    at_peer: HashMap<Peer, Key, FxSeededState>,
     due: BTreeSet<(Instant, Key)>,
     /// What their registrations take.
     bytes: usize,
 }
 
 impl Clients {
+    /// `seed` keeps those who choose addresses from choosing where they are in the map.
+    pub(super) fn new(seed: usize) -> Self {
+        Self {
+            slab: Slab::new(),
+            of_endpoint: HashMap::new(),
+            at_location: FxHashMap::default(),
+            at_peer: HashMap::with_hasher(FxSeededState::with_seed(seed)),
+            due: BTreeSet::new(),
+            bytes: 0,
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.slab.len()
     }

@@ -184,13 +184,15 @@ pub struct Server {
 impl Server {
     /// A server without any registration.
     pub fn new(mut config: Config, entropy: Box<dyn Entropy>) -> Self {
-        let entropy = SharedEntropy(Arc::new(Mutex::new(entropy)));
+        let mut entropy = SharedEntropy(Arc::new(Mutex::new(entropy)));
+        let mut seed = [0; size_of::<usize>()];
+        entropy.fill(&mut seed);
         config.coap.shard = config.shard;
         Self {
             endpoint: Endpoint::new(config.coap.clone(), Box::new(entropy.clone())),
             config,
             entropy,
-            clients: Clients::default(),
+            clients: Clients::new(usize::from_ne_bytes(seed)),
             secured: Secured::default(),
             registering: HashMap::new(),
             exchanges: FxHashMap::default(),
@@ -212,16 +214,20 @@ impl Server {
     pub fn handle_datagram(&mut self, now: Instant, peer: Peer, datagram: &[u8]) {
         self.endpoint.handle_datagram(now, peer, datagram);
         // Whatever it is, its sender is awake. Nothing is sent before it has been dealt with: it may be a Register.
-        if let Some(key) = self.clients.at_peer(peer) {
+        let sender = self.clients.at_peer(peer);
+        if let Some(key) = sender {
             self.move_to(now, key, peer);
             self.hear(now, key);
         }
         let unsettled = self.unsettled.len();
         self.absorb(now);
         // If its message still has to be answered, that comes first.
-        if self.unsettled.len() <= unsettled
-            && let Some(key) = self.clients.at_peer(peer)
-        {
+        if self.unsettled.len() > unsettled {
+            return;
+        }
+        // It is at the address that it was at, most of the time.
+        let is_there = |key: &usize| self.clients.get(*key).is_some_and(|it| it.registration.peer == peer);
+        if let Some(key) = sender.filter(is_there).or_else(|| self.clients.at_peer(peer)) {
             self.drive(now, key);
             self.absorb(now);
         }
