@@ -1,5 +1,5 @@
 # What the README's commands do. Every target installs what it needs (scripts/setup) and can be run alone.
-.PHONY: run build test test-workspace test-plugins test-scripts interop bench bench-dtls bench-durability bench-outbox bench-store bench-translators instructions instructions-update fmt clippy doc fuzz fuzz-quick soak
+.PHONY: run build test test-workspace test-plugins test-scripts interop bench bench-dtls bench-memory bench-durability bench-outbox bench-store bench-translators instructions instructions-update fmt clippy doc fuzz fuzz-quick soak
 
 FUZZ_SECONDS ?= 600
 CARGO ?= cargo
@@ -46,6 +46,10 @@ bench: ## How long payloads take to be read and written, and how many allocation
 bench-dtls: ## Associations beside Californium's: handshakes, records, memory
 	scripts/setup interop
 	$(CARGO) bench --profile dev -p tidegate-dtls --bench beside
+
+bench-memory: ## What a registered and observed client takes in memory, and a registration in time
+	scripts/setup run
+	$(CARGO) bench -p tidegate-proto --bench memory
 
 bench-outbox: ## What it costs that publications are on the disk before a device is answered
 	scripts/setup run

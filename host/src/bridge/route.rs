@@ -174,10 +174,10 @@ mod tests {
             binding: "".into(),
             queue_mode: false,
             alternate_path: "/".into(),
-            objects: vec![Link { path: Path::new([3303, 0]), attributes: vec![] }],
+            objects: [Link { path: Path::new([3303, 0]), attributes: vec![] }].into(),
             parameters: vec![],
             content_formats: None,
-            links: Box::default(),
+            links: [].into(),
             peer: Peer::plain(([127, 0, 0, 1], 5683).into()),
         }
     }
@@ -223,7 +223,7 @@ mod tests {
             "all that claim it, in the order of their names"
         );
         assert_eq!(routing.slots_for(&client("x")), [3]);
-        let without = Registration { objects: Vec::new(), ..client("x") };
+        let without = Registration { objects: [].into(), ..client("x") };
         assert_eq!(routing.slots_for(&without), [0], "nobody claims it");
     }
 

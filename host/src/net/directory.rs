@@ -20,12 +20,12 @@ struct Entries {
     /// Names of the parameters that translators address clients by.
     indexed: Vec<String>,
     /// (name, value) → endpoint, for the indexed names; the latest registration wins.
-    by_parameter: FxHashMap<(Box<str>, Box<str>), Arc<str>>,
+    by_parameter: FxHashMap<(Arc<str>, Arc<str>), Arc<str>>,
 }
 
 impl Entries {
     /// The indexed parameters that a registration has.
-    fn addresses(&self, registration: &Registration) -> Vec<(Box<str>, Box<str>)> {
+    fn addresses(&self, registration: &Registration) -> Vec<(Arc<str>, Arc<str>)> {
         let indexed =
             registration.parameters.iter().filter(|(name, _)| self.indexed.iter().any(|of| **of == **name));
         indexed.filter_map(|(name, value)| Some((name.clone(), value.clone()?))).collect()

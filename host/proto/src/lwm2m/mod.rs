@@ -8,4 +8,5 @@ pub mod path;
 mod queue;
 pub mod registration;
 pub mod server;
+mod shared;
 pub mod value;

@@ -155,6 +155,7 @@ mod tests {
     use crate::coap::Peer;
     use crate::lwm2m::operation::WriteMode;
     use crate::lwm2m::path::Path;
+    use crate::lwm2m::shared::Shared;
     use crate::lwm2m::value::{Sample, Value};
 
     fn client(version: &str, formats: &str) -> Registration {
@@ -165,7 +166,15 @@ mod tests {
             formats => format!("</>;rt=\"oma.lwm2m\";ct=\"{formats}\",</3/0>"),
         };
         let queries = [b"ep=a", version.as_bytes()].into_iter();
-        Registration::from_register(queries, links.as_bytes(), peer, "/rd/x".into(), None).unwrap()
+        Registration::from_register(
+            queries,
+            links.as_bytes(),
+            peer,
+            "/rd/x".into(),
+            None,
+            &mut Shared::default(),
+        )
+        .unwrap()
     }
 
     fn read(path: impl AsRef<[u16]>, accept: Option<u16>) -> Operation {

@@ -112,10 +112,10 @@ impl Queue {
             return None;
         }
         if self.outstanding.is_none() && !is_busy {
-            return self.waiting.pop_front();
+            return self.take(0);
         }
         let urgent = self.waiting.iter().position(|waiting| waiting.request.urgent)?;
-        self.waiting.remove(urgent)
+        self.take(urgent)
     }
 
     /// A request that is not urgent went out.
@@ -148,18 +148,27 @@ impl Queue {
     /// Take out a request whose deadline has passed.
     pub(crate) fn take_expired(&mut self, now: Instant) -> Option<Waiting> {
         let expired = self.iter().position(|request| is_expired(request, now))?;
-        self.waiting.remove(expired)
+        self.take(expired)
     }
 
     /// Take out a request that somebody waits for, which nobody does if it asks again for an observation.
     pub(crate) fn take_asked(&mut self) -> Option<Waiting> {
         let asked = self.waiting.iter().position(|waiting| !waiting.is_again)?;
-        self.waiting.remove(asked)
+        self.take(asked)
     }
 
     /// Take out all that wait.
     pub(crate) fn drain(&mut self) -> VecDeque<Waiting> {
         std::mem::take(&mut self.waiting)
+    }
+
+    fn take(&mut self, position: usize) -> Option<Waiting> {
+        let waiting = self.waiting.remove(position);
+        if self.waiting.is_empty() {
+            // Nothing waits for most clients most of the time: they are not to keep the room for it.
+            self.waiting = VecDeque::new();
+        }
+        waiting
     }
 }
 

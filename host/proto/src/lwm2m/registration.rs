@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::format::link;
 use super::path::Path;
+use super::shared::Shared;
 use crate::coap::Peer;
 use crate::coap::message::Code;
 
@@ -27,10 +28,12 @@ pub struct Link {
     pub attributes: Vec<(Box<str>, Box<str>)>,
 }
 
-/// Query parameters: in order of first appearance, each once, the latest value. `None`: no `=`.
-pub type Parameters = Vec<(Box<str>, Option<Box<str>>)>;
+/// Query parameters: in order of first appearance, each once, the latest value. `None`: no `=`. Texts that many clients
+/// have are held once.
+pub type Parameters = Vec<(Arc<str>, Option<Arc<str>>)>;
 
-/// A registration as it stands; a snapshot that is replaced, never changed.
+/// A registration as it stands; a snapshot that is replaced, never changed. What many clients have alike is held once,
+/// for all of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registration {
     /// Endpoint name.
@@ -42,20 +45,20 @@ pub struct Registration {
     /// Seconds, as given (default 86400).
     pub lifetime: u32,
     /// `b`, empty if absent.
-    pub binding: Box<str>,
+    pub binding: Arc<str>,
     /// `Q`, a binding with Q, or an `apn` that EMQX takes for the same.
     pub queue_mode: bool,
     /// `/` or the prefix of its links, without trailing slash.
-    pub alternate_path: Box<str>,
+    pub alternate_path: Arc<str>,
     /// Objects and instances, in the client's order. Links to anything else are left out.
-    pub objects: Vec<Link>,
+    pub objects: Arc<[Link]>,
     /// What the queries of Register and Updates said.
     pub parameters: Parameters,
     /// The links payload as the client wrote it last.
-    pub links: Box<[u8]>,
+    pub links: Arc<[u8]>,
     /// The content formats that the client lists (`ct`) at the link of its alternate path; none if it has not listed any.
     /// Leshan's Updates leave the list out, so one that an Update does not repeat stands.
-    pub content_formats: Option<Box<[u16]>>,
+    pub content_formats: Option<Arc<[u16]>>,
     /// Where it is reached.
     pub peer: Peer,
 }
@@ -67,10 +70,10 @@ pub(crate) struct Kept {
     pub(crate) location: Box<str>,
     pub(crate) version: Version,
     pub(crate) lifetime: u32,
-    pub(crate) alternate_path: Box<str>,
+    pub(crate) alternate_path: Arc<str>,
     pub(crate) parameters: Parameters,
-    pub(crate) links: Box<[u8]>,
-    pub(crate) content_formats: Option<Box<[u16]>>,
+    pub(crate) links: Arc<[u8]>,
+    pub(crate) content_formats: Option<Arc<[u16]>>,
     pub(crate) peer: Peer,
 }
 
@@ -91,25 +94,26 @@ impl Registration {
         payload: &[u8],
         peer: Peer,
         location: Box<str>,
-        identity: Option<&str>,
+        identity: Option<&Arc<str>>,
+        shared: &mut Shared,
     ) -> Result<Self, Rejection> {
-        let mut parameters = Parameters::new();
-        merge(&mut parameters, queries)?;
-        let endpoint = endpoint(&parameters, identity)?;
+        let mut parameters = Parameters::with_capacity(queries.size_hint().0);
+        merge(&mut parameters, queries, shared)?;
+        let endpoint = endpoint(&mut parameters, identity)?;
         let version = version(&parameters)?;
         let lifetime = lifetime(&parameters)?;
-        let links = Links::parse(payload, "/")?;
+        let links = Links::read(payload, "/", shared)?;
         Ok(Self {
-            endpoint: endpoint.into(),
+            endpoint,
             location,
             version,
             lifetime: lifetime.unwrap_or(DEFAULT_LIFETIME),
-            binding: value(&parameters, "b").flatten().unwrap_or_default().into(),
+            binding: binding(&parameters, shared),
             queue_mode: queue_mode(&parameters),
-            alternate_path: links.alternate_path.unwrap_or_else(|| "/".into()),
+            alternate_path: links.alternate_path.unwrap_or_else(|| shared.text("/")),
             objects: links.objects,
             parameters,
-            links: payload.into(),
+            links: links.payload,
             content_formats: links.content_formats,
             peer,
         })
@@ -122,62 +126,59 @@ impl Registration {
         queries: impl Iterator<Item = &'q [u8]>,
         payload: &[u8],
         peer: Peer,
+        shared: &mut Shared,
     ) -> Result<(Self, bool), Rejection> {
         let mut parameters = self.parameters.clone();
-        merge(&mut parameters, queries)?;
+        merge(&mut parameters, queries, shared)?;
         let lifetime = lifetime(&parameters)?.unwrap_or(self.lifetime);
         let mut updated = Self {
             endpoint: Arc::clone(&self.endpoint),
             location: self.location.clone(),
             version: self.version,
             lifetime,
-            binding: value(&parameters, "b").flatten().unwrap_or_default().into(),
+            binding: binding(&parameters, shared),
             queue_mode: queue_mode(&parameters),
-            alternate_path: self.alternate_path.clone(),
-            objects: Vec::new(),
+            alternate_path: Arc::clone(&self.alternate_path),
+            objects: Arc::clone(&self.objects),
             parameters,
-            links: Box::default(),
-            content_formats: None,
+            links: Arc::clone(&self.links),
+            content_formats: self.content_formats.clone(),
             peer,
         };
         let links_changed = !payload.is_empty();
         if links_changed {
             // Most clients do not repeat the link that names the alternate path; the others are still below it.
-            let links = Links::parse(payload, &self.alternate_path)?;
+            let links = Links::read(payload, &self.alternate_path, shared)?;
             updated.alternate_path = links.alternate_path.unwrap_or(updated.alternate_path);
             updated.objects = links.objects;
-            updated.links = payload.into();
-            updated.content_formats = links.content_formats.or_else(|| self.content_formats.clone());
-        } else {
-            updated.objects.clone_from(&self.objects);
-            updated.links.clone_from(&self.links);
-            updated.content_formats.clone_from(&self.content_formats);
+            updated.links = links.payload;
+            updated.content_formats = links.content_formats.or(updated.content_formats);
         }
         Ok((updated, links_changed))
     }
 
     /// A registration of which this much was kept over a restart; the rest follows from it. None if its links are none.
-    pub(crate) fn restored(kept: Kept) -> Option<Self> {
-        let links = Links::parse(&kept.links, &kept.alternate_path).ok()?;
+    pub(crate) fn restored(kept: Kept, shared: &mut Shared) -> Option<Self> {
+        let links = Links::read(&kept.links, &kept.alternate_path, shared).ok()?;
         Some(Self {
             endpoint: kept.endpoint,
             location: kept.location,
             version: kept.version,
             lifetime: kept.lifetime,
-            binding: value(&kept.parameters, "b").flatten().unwrap_or_default().into(),
+            binding: binding(&kept.parameters, shared),
             queue_mode: queue_mode(&kept.parameters),
-            alternate_path: kept.alternate_path,
+            alternate_path: shared.text(&kept.alternate_path),
             objects: links.objects,
             parameters: kept.parameters,
-            links: kept.links,
+            links: links.payload,
             content_formats: kept.content_formats,
             peer: kept.peer,
         })
     }
 
-    /// The bytes that it takes, roughly.
+    /// The bytes that it takes, roughly, if no other client has the same links.
     pub(crate) fn size(&self) -> usize {
-        let parameter = |(name, value): &(Box<str>, Option<Box<str>>)| {
+        let parameter = |(name, value): &(Arc<str>, Option<Arc<str>>)| {
             AROUND + name.len() + value.as_ref().map_or(0, |value| value.len())
         };
         let attributes = |link: &Link| {
@@ -202,13 +203,17 @@ impl Registration {
 }
 
 /// Takes the queries into the parameters. Split at the first `=`, since values may hold more of them.
-fn merge<'q>(parameters: &mut Parameters, queries: impl Iterator<Item = &'q [u8]>) -> Result<(), Rejection> {
+fn merge<'q>(
+    parameters: &mut Parameters,
+    queries: impl Iterator<Item = &'q [u8]>,
+    shared: &mut Shared,
+) -> Result<(), Rejection> {
     for query in queries {
         let is_full = parameters.len() == MAX_PARAMETERS;
         let query = std::str::from_utf8(query)
             .map_err(|_| bad_request(format!("query {:?} is not UTF-8", String::from_utf8_lossy(query))))?;
         let (name, value) = match query.split_once('=') {
-            Some((name, value)) => (name, Some(value.into())),
+            Some((name, value)) => (name, Some(shared.text(value))),
             None => (query, None),
         };
         match parameters.iter_mut().find(|(known, _)| &**known == name) {
@@ -217,7 +222,7 @@ fn merge<'q>(parameters: &mut Parameters, queries: impl Iterator<Item = &'q [u8]
             None if is_full => {
                 return Err(bad_request(format!("more than {MAX_PARAMETERS} query parameters")));
             }
-            None => parameters.push((name.into(), value)),
+            None => parameters.push((shared.text(name), value)),
         }
     }
     Ok(())
@@ -229,12 +234,18 @@ fn value<'p>(parameters: &'p Parameters, name: &str) -> Option<Option<&'p str>> 
     Some(value.as_deref())
 }
 
-fn endpoint<'p>(parameters: &'p Parameters, identity: Option<&'p str>) -> Result<&'p str, Rejection> {
-    let endpoint = value(parameters, "ep").flatten().filter(|endpoint| !endpoint.is_empty());
-    let endpoint = endpoint.or(identity).unwrap_or_default();
-    if endpoint.is_empty() {
-        return Err(bad_request("missing ep"));
-    }
+/// The endpoint name, held once with the identity and the parameter.
+fn endpoint(parameters: &mut Parameters, identity: Option<&Arc<str>>) -> Result<Arc<str>, Rejection> {
+    let given = parameters.iter_mut().find(|(name, _)| **name == *"ep").and_then(|(_, value)| value.as_mut());
+    let endpoint = match (given.filter(|given| !given.is_empty()), identity) {
+        (Some(given), Some(identity)) if given == identity => {
+            *given = Arc::clone(identity);
+            identity
+        }
+        (Some(given), _) => &*given,
+        (None, Some(identity)) if !identity.is_empty() => identity,
+        (None, _) => return Err(bad_request("missing ep")),
+    };
     // A Uri-Query holds 255 bytes, but not every way into this function need keep to that.
     if endpoint.len() > MAX_ENDPOINT {
         return Err(bad_request(format!("ep is longer than {MAX_ENDPOINT} bytes")));
@@ -242,7 +253,13 @@ fn endpoint<'p>(parameters: &'p Parameters, identity: Option<&'p str>) -> Result
     if endpoint.chars().any(char::is_control) {
         return Err(bad_request("ep holds a control character"));
     }
-    Ok(endpoint)
+    Ok(Arc::clone(endpoint))
+}
+
+/// `b`, empty if absent.
+fn binding(parameters: &Parameters, shared: &mut Shared) -> Arc<str> {
+    let binding = parameters.iter().find(|(name, _)| **name == *"b").and_then(|(_, value)| value.as_ref());
+    binding.map_or_else(|| shared.text(""), Arc::clone)
 }
 
 /// 4.12 is what makes newer clients try an older version (core 1.2.1 section 6.2.1).
@@ -276,18 +293,34 @@ fn queue_mode(parameters: &Parameters) -> bool {
 }
 
 /// The links of a Register or Update.
-struct Links {
+#[derive(Clone, Debug)]
+pub(crate) struct Links {
+    /// What they were read from.
+    pub(crate) payload: Arc<[u8]>,
+    /// What was known as the alternate path.
+    known: Arc<str>,
     /// Set if a link names it.
-    alternate_path: Option<Box<str>>,
-    objects: Vec<Link>,
-    content_formats: Option<Box<[u16]>>,
+    alternate_path: Option<Arc<str>>,
+    objects: Arc<[Link]>,
+    content_formats: Option<Arc<[u16]>>,
 }
 
 impl Links {
+    /// As [`parse`](Self::parse), unless they are known.
+    fn read(payload: &[u8], known: &str, shared: &mut Shared) -> Result<Self, Rejection> {
+        if let Some(links) = shared.links(payload).filter(|links| *links.known == *known) {
+            return Ok(links.clone());
+        }
+        let links = Self::parse(payload, known)?;
+        shared.keep_links(&links);
+        Ok(links)
+    }
+
     /// `known` is the alternate path where no link names it.
-    fn parse(payload: &[u8], known: &str) -> Result<Self, Rejection> {
+    pub(crate) fn parse(payload: &[u8], known: &str) -> Result<Self, Rejection> {
         let links = link::parse(payload).map_err(|error| bad_request(error.to_string()))?;
-        let alternate_path = links.iter().find(|link| is_root(link)).map(|link| normal(link.target));
+        let alternate_path: Option<Arc<str>> =
+            links.iter().find(|link| is_root(link)).map(|link| normal(link.target));
         let prefix = alternate_path.as_deref().unwrap_or(known);
         let object = |link: &link::Link<'_>| {
             let path: Path = below(prefix, link.target).parse().ok()?;
@@ -297,7 +330,7 @@ impl Links {
         };
         let objects = links.iter().filter_map(object).collect();
         let content_formats = links.iter().find(|link| is_root(link)).and_then(content_formats);
-        Ok(Self { alternate_path, objects, content_formats })
+        Ok(Self { payload: payload.into(), known: known.into(), alternate_path, objects, content_formats })
     }
 }
 
@@ -308,13 +341,13 @@ fn is_root(link: &link::Link<'_>) -> bool {
 }
 
 /// What a link says in `ct`: numbers with spaces between.
-fn content_formats(link: &link::Link<'_>) -> Option<Box<[u16]>> {
+fn content_formats(link: &link::Link<'_>) -> Option<Arc<[u16]>> {
     let (_, list) = link.attributes.iter().find(|(name, _)| *name == "ct")?;
     Some(list.split_ascii_whitespace().filter_map(|number| number.parse().ok()).collect())
 }
 
 /// With a slash in front and none behind.
-fn normal(path: &str) -> Box<str> {
+fn normal(path: &str) -> Arc<str> {
     format!("/{}", path.trim_matches('/')).into()
 }
 

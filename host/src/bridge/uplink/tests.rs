@@ -88,10 +88,10 @@ fn registration(endpoint: &str) -> Arc<Registration> {
         binding: "".into(),
         queue_mode: false,
         alternate_path: "/".into(),
-        objects: vec![],
+        objects: [].into(),
         parameters: vec![],
         content_formats: None,
-        links: Box::default(),
+        links: [].into(),
         peer: Peer::plain(([127, 0, 0, 1], 5683).into()),
     })
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use super::*;
 use crate::coap::Peer;
 use crate::lwm2m::registration::Registration;
+use crate::lwm2m::shared::Shared;
 
 fn xml(version: &str, items: &str) -> String {
     format!(
@@ -189,8 +190,15 @@ fn a_client_has_its_objects_in_the_versions_it_registered() {
     ] {
         let peer = Peer::plain("127.0.0.1:5683".parse().expect("an address"));
         let queries = [b"lwm2m=1.1".as_slice(), b"ep=a"].into_iter();
-        let registration = Registration::from_register(queries, links.as_bytes(), peer, "/rd/x".into(), None)
-            .expect("a registration");
+        let registration = Registration::from_register(
+            queries,
+            links.as_bytes(),
+            peer,
+            "/rd/x".into(),
+            None,
+            &mut Shared::default(),
+        )
+        .expect("a registration");
         let defined = Defined::new(&models, &registration);
         assert_eq!(defined.kind(3, 0), None, "{links}");
         assert_eq!(defined.kind(4000, 1), Some(kind), "{links}");

@@ -1,12 +1,14 @@
 use super::*;
 use crate::coap::Peer;
 use crate::lwm2m::negotiation;
+use crate::lwm2m::shared::Shared;
 
 fn client(version: &str, links: &str) -> Registration {
     let peer = Peer::plain("127.0.0.1:5683".parse().unwrap());
     let version = format!("lwm2m={version}");
     let queries = [b"ep=a", version.as_bytes()].into_iter();
-    Registration::from_register(queries, links.as_bytes(), peer, "/rd/x".into(), None).unwrap()
+    Registration::from_register(queries, links.as_bytes(), peer, "/rd/x".into(), None, &mut Shared::default())
+        .unwrap()
 }
 
 fn plain() -> Registration {

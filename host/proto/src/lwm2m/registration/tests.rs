@@ -5,7 +5,7 @@ use super::*;
 fn register(queries: &[&str], links: &str) -> Result<Registration, Rejection> {
     let peer = Peer::plain("127.0.0.1:5683".parse().unwrap());
     let queries = queries.iter().map(|query| query.as_bytes());
-    Registration::from_register(queries, links.as_bytes(), peer, "/rd/x".into(), None)
+    Registration::from_register(queries, links.as_bytes(), peer, "/rd/x".into(), None, &mut Shared::default())
 }
 
 fn rejected(queries: &[&str]) -> (Code, String) {
@@ -19,7 +19,7 @@ fn update(
     links: &str,
 ) -> Result<(Registration, bool), Rejection> {
     let queries = queries.iter().map(|query| query.as_bytes());
-    registration.updated(queries, links.as_bytes(), registration.peer)
+    registration.updated(queries, links.as_bytes(), registration.peer, &mut Shared::default())
 }
 
 fn paths(registration: &Registration) -> Vec<String> {
@@ -162,6 +162,6 @@ proptest! {
         let peer = Peer::plain("127.0.0.1:5683".parse().unwrap());
         let sound: [&[u8]; 2] = [b"ep=a", b"lwm2m=1.0"];
         let queries = sound.into_iter().chain(queries.iter().map(Vec::as_slice));
-        let _ = Registration::from_register(queries, payload.as_bytes(), peer, "/rd/x".into(), None);
+        let _ = Registration::from_register(queries, payload.as_bytes(), peer, "/rd/x".into(), None, &mut Shared::default());
     }
 }

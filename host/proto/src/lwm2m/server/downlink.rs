@@ -306,7 +306,13 @@ impl Server {
         };
         self.exchanges.insert(id, exchange);
         if let Some(client) = self.clients.get_mut(key) {
-            client.observations.extend(observation);
+            if let Some(observation) = observation {
+                if client.observations.is_empty() {
+                    // Most clients have no other.
+                    client.observations.reserve_exact(1);
+                }
+                client.observations.push(observation);
+            }
             client.exchanges.push(id);
             if !urgent {
                 client.queue.sent(id);
@@ -464,6 +470,9 @@ impl Server {
         self.mark(exchange.client);
         let client = self.clients.get_mut(exchange.client)?;
         client.exchanges.retain(|open| *open != id);
+        if client.exchanges.is_empty() {
+            client.exchanges = Vec::new();
+        }
         client.queue.release(id);
         Some(exchange)
     }

@@ -38,6 +38,7 @@ use rustc_hash::FxHashMap;
 
 use super::model::Models;
 use super::registration::Registration;
+use super::shared::Shared;
 use crate::coap::endpoint::{self, Endpoint, ObservationId, RequestId};
 use crate::coap::{Entropy, Peer};
 use crate::time::Instant;
@@ -159,6 +160,8 @@ pub struct Server {
     endpoint: Endpoint,
     entropy: SharedEntropy,
     clients: Clients,
+    /// What registrations have alike.
+    shared: Shared,
     secured: Secured,
     /// The first Registers that are not settled yet, by endpoint name.
     registering: HashMap<Arc<str>, Receipt>,
@@ -193,6 +196,7 @@ impl Server {
             config,
             entropy,
             clients: Clients::new(usize::from_ne_bytes(seed)),
+            shared: Shared::default(),
             secured: Secured::default(),
             registering: HashMap::new(),
             exchanges: FxHashMap::default(),

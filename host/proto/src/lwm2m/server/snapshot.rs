@@ -25,6 +25,7 @@ use super::{End, Failure, Request, Server};
 use crate::coap::Peer;
 use crate::lwm2m::queue::Waiting;
 use crate::lwm2m::registration::Registration;
+use crate::lwm2m::shared::Shared;
 use crate::time::Instant;
 use format::Kept;
 
@@ -79,7 +80,7 @@ impl Whereabouts {
     /// # Errors
     /// When it is none, or of a later version.
     pub fn read(snapshot: &[u8]) -> Result<Self, Unrestored> {
-        let restored = Kept::read(snapshot)?.restored(Instant::default(), 0)?;
+        let restored = Kept::read(snapshot)?.restored(Instant::default(), 0, &mut Shared::default())?;
         let (registration, location) = (restored.registration, restored.location);
         Ok(Self { endpoint: Arc::clone(&registration.endpoint), peer: registration.peer, location })
     }
@@ -145,7 +146,7 @@ impl Server {
         wall: i64,
         snapshot: &[u8],
     ) -> Result<Arc<Registration>, Unrestored> {
-        let restored = Kept::read(snapshot)?.restored(now, wall)?;
+        let restored = Kept::read(snapshot)?.restored(now, wall, &mut self.shared)?;
         let (registration, location) = (restored.registration, restored.location);
         if self.clients.of_endpoint(&registration.endpoint).is_some()
             || self.clients.at_location(location).is_some()

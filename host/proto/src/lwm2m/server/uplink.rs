@@ -43,10 +43,12 @@ impl Server {
         let Asking { peer, receipt, message } = asking;
         let location = Location::new(self.config.shard, &mut self.entropy);
         let path = format!("/rd/{location}").into();
-        let identity = self.identity(peer).map(|proved| &**proved);
+        let identity = self.identity(peer).cloned();
         let (queries, payload) = (message.uri_query(), message.payload());
-        let registration = Registration::from_register(queries, payload, peer, path, identity)
-            .map_err(|rejection| self.rejected(rejection))?;
+        let shared = &mut self.shared;
+        let registration =
+            Registration::from_register(queries, payload, peer, path, identity.as_ref(), shared)
+                .map_err(|rejection| self.rejected(rejection))?;
         let registration = Arc::new(registration);
         let endpoint = Arc::clone(&registration.endpoint);
         if let Some(refusal) = self.refusal(peer, &endpoint) {
@@ -100,7 +102,7 @@ impl Server {
         let Asking { peer, receipt, message } = asking;
         let (key, location, old) = self.find_location(id, peer)?;
         let (registration, links_changed) = old
-            .updated(message.uri_query(), message.payload(), peer)
+            .updated(message.uri_query(), message.payload(), peer, &mut self.shared)
             .map_err(|rejection| self.rejected(rejection))?;
         self.make_sure_it_fits(Some(key), &registration)?;
         if !self.hold(now, key, receipt) {

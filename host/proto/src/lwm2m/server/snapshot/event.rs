@@ -14,6 +14,7 @@ use crate::lwm2m::operation::OperationName;
 use crate::lwm2m::path::Path;
 use crate::lwm2m::registration::Registration;
 use crate::lwm2m::server::{Asked, Content, Event, Receipt, Stage};
+use crate::lwm2m::shared::Shared;
 use crate::time::Instant;
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -214,7 +215,7 @@ fn written(registration: &Registration) -> Vec<u8> {
 }
 
 fn read(bytes: &[u8]) -> Result<Arc<Registration>, Unrestored> {
-    Ok(Kept::read(bytes)?.restored(Instant::default(), 0)?.registration)
+    Ok(Kept::read(bytes)?.restored(Instant::default(), 0, &mut Shared::default())?.registration)
 }
 
 #[cfg(test)]

@@ -19,7 +19,8 @@ use super::{Location, Request, Unrestored, Waiting};
 use crate::coap::token::Token;
 use crate::coap::{Peer, endpoint};
 use crate::lwm2m::operation::Operation;
-use crate::lwm2m::registration::{self, Parameters, Registration, Version};
+use crate::lwm2m::registration::{self, Registration, Version};
+use crate::lwm2m::shared::Shared;
 use crate::time::Instant;
 
 /// A client, borrowed from the server or read.
@@ -33,7 +34,7 @@ pub(super) struct Kept<'s> {
     version: u8,
     lifetime: u32,
     alternate_path: Cow<'s, str>,
-    parameters: Cow<'s, Parameters>,
+    parameters: Vec<(Cow<'s, str>, Option<Cow<'s, str>>)>,
     links: Cow<'s, [u8]>,
     content_formats: Option<Cow<'s, [u16]>>,
     address: IpAddr,
@@ -102,7 +103,11 @@ impl<'s> Kept<'s> {
             },
             lifetime: registration.lifetime,
             alternate_path: Cow::Borrowed(&registration.alternate_path),
-            parameters: Cow::Borrowed(&registration.parameters),
+            parameters: registration
+                .parameters
+                .iter()
+                .map(|(name, value)| (Cow::Borrowed(&**name), value.as_deref().map(Cow::Borrowed)))
+                .collect(),
             links: Cow::Borrowed(&registration.links),
             content_formats: registration.content_formats.as_deref().map(Cow::Borrowed),
             address: address.ip(),
@@ -163,7 +168,12 @@ impl<'s> Kept<'s> {
         }
     }
 
-    pub(super) fn restored(self, now: Instant, wall: i64) -> Result<Restored, Unrestored> {
+    pub(super) fn restored(
+        self,
+        now: Instant,
+        wall: i64,
+        shared: &mut Shared,
+    ) -> Result<Restored, Unrestored> {
         let malformed = |reason: &str| Unrestored::Malformed(reason.to_owned());
         let away = Duration::from_millis(u64::try_from(wall.saturating_sub(self.written)).unwrap_or(0));
         let location = Location::of_path(&self.location).ok_or_else(|| malformed("no location"))?;
@@ -172,7 +182,11 @@ impl<'s> Kept<'s> {
             IpAddr::V6(address) => SocketAddrV6::new(address, self.port, 0, self.scope).into(),
         };
         let endpoint: Arc<str> = self.endpoint.into();
-        let registration = Registration::restored(registration::Kept {
+        let mut text =
+            |text: Cow<'_, str>| if *text == *endpoint { Arc::clone(&endpoint) } else { shared.text(&text) };
+        let parameters =
+            self.parameters.into_iter().map(|(name, value)| (text(name), value.map(&mut text))).collect();
+        let kept = registration::Kept {
             endpoint: Arc::clone(&endpoint),
             location: self.location.into(),
             version: match self.version {
@@ -183,12 +197,12 @@ impl<'s> Kept<'s> {
             },
             lifetime: self.lifetime,
             alternate_path: self.alternate_path.into(),
-            parameters: self.parameters.into_owned(),
+            parameters,
             links: self.links.into(),
             content_formats: self.content_formats.map(Into::into),
             peer: Peer { address, listener: self.listener, association: self.association },
-        });
-        let registration = registration.ok_or_else(|| malformed("no links"))?;
+        };
+        let registration = Registration::restored(kept, shared).ok_or_else(|| malformed("no links"))?;
         let observed = self.observed.into_iter().map(|it| it.restored(&endpoint));
         let requests = |kept: Vec<KeptRequest<'_>>| -> Vec<Waiting> {
             kept.into_iter().map(|request| request.restored(now, away, &endpoint)).collect()

@@ -17,7 +17,7 @@ fn registration() -> Arc<Registration> {
         content_formats: None,
         peer: Peer { address: "[fe80::1%3]:56830".parse().unwrap(), listener: 1, association: 7 },
     };
-    Arc::new(Registration::restored(kept).unwrap())
+    Arc::new(Registration::restored(kept, &mut Shared::default()).unwrap())
 }
 
 fn events() -> Vec<Event> {

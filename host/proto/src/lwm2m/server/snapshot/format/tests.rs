@@ -156,7 +156,7 @@ prop_compose! {
             links: links.join(",").into_bytes().into(),
             content_formats: content_formats.map(Into::into),
             peer,
-        }).unwrap()
+        }, &mut Shared::default()).unwrap()
     }
 }
 
@@ -181,7 +181,7 @@ proptest! {
         let read = Kept::read(&bytes).unwrap();
         prop_assert_eq!(&read, &kept);
         let (observed, waiting) = (read.observed.len(), read.waiting.len());
-        let restored = read.restored(NOW, written).unwrap();
+        let restored = read.restored(NOW, written, &mut Shared::default()).unwrap();
         prop_assert_eq!(&*restored.registration, &registration);
         // Equal peers may be at different places.
         prop_assert!(restored.registration.peer.is_where(&registration.peer));
@@ -199,7 +199,7 @@ proptest! {
                 *first = version;
             }
             if let Ok(kept) = Kept::read(&bytes) {
-                let _ = kept.restored(Instant::from_micros(now), wall);
+                let _ = kept.restored(Instant::from_micros(now), wall, &mut Shared::default());
             }
         }
     }
@@ -212,7 +212,7 @@ proptest! {
         let at = at.index(bytes.len());
         bytes[at] ^= 1_u8 << bit;
         if let Ok(kept) = Kept::read(&bytes) {
-            let _ = kept.restored(NOW, i64::MAX);
+            let _ = kept.restored(NOW, i64::MAX, &mut Shared::default());
         }
     }
 }
@@ -283,7 +283,7 @@ fn example() -> Kept<'static> {
         version: 11,
         lifetime: 300,
         alternate_path: "/".into(),
-        parameters: Cow::Owned(vec![("b".into(), Some("UQ".into())), ("Q".into(), None)]),
+        parameters: vec![("b".into(), Some("UQ".into())), ("Q".into(), None)],
         links: Cow::Owned(b"</3/0>;ver=1.1".to_vec()),
         content_formats: Some(Cow::Owned(vec![110, 11543])),
         address: "2001:db8::1".parse().unwrap(),
