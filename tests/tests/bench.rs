@@ -56,6 +56,31 @@ fn updates_reads_and_notifications_go_together() -> Result<()> {
 }
 
 #[test]
+fn another_program_is_measured_that_publishes_where_it_likes() -> Result<()> {
+    let program = tidegate()?.get_program().to_string_lossy().into_owned();
+    let script = format!(
+        r#"exec "{program}" --log warn run --config /dev/fd/3 3<<END
+[coap]
+listen = ["$TIDEGATE_BENCH_COAP"]
+[mqtt]
+broker = "mqtt://$TIDEGATE_BENCH_MQTT"
+[http]
+listen = []
+[store]
+path = ""
+[[translator]]
+name = "emqx"
+[translator.settings]
+mountpoint = "elsewhere/"
+auto_observe = ["/3303/0/5700"]
+END"#
+    );
+    let report = measured(&["notify-con", "--subject", "sh", "-c", &script])?;
+    ensure!(report["subject"][0] == "sh" && report["published"] == report["sent"], "{report:#}");
+    Ok(())
+}
+
+#[test]
 fn a_subject_that_never_comes_is_told_with_what_it_said() -> Result<()> {
     let mut command = tidegate()?;
     command.args(["bench", "notify-non", "--subject", "sh", "-c", "echo no broker for me; exit 7"]);

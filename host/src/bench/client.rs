@@ -89,6 +89,13 @@ impl Crowd {
         out.extend_from_slice(&message.to_bytes());
     }
 
+    /// Makes a client one that has not registered, as after it was switched off and on. What it registers with next is another message.
+    pub(super) fn forget(&mut self, client: usize) {
+        let client = &mut self.clients[client];
+        client.mid = client.mid.wrapping_add(1);
+        (client.is_registered, client.is_observed) = (false, false);
+    }
+
     /// Appends an update; the client must have registered.
     pub(super) fn update(&mut self, client: usize, out: &mut Vec<u8>) {
         let client = &mut self.clients[client];

@@ -38,6 +38,7 @@ pub(super) fn register(stage: &mut Stage, clients: Range<usize>, window: usize) 
         let done = usize::try_from(stage.tally.ready - before)?;
         let under_way = (next - clients.start).saturating_sub(done);
         for _ in under_way..window.min(under_way + end - next) {
+            stage.tally.of_client(next, stage.now());
             stage.register(next)?;
             waiting.push_back((next, stage.now()));
             next += 1;
@@ -83,9 +84,11 @@ pub(super) fn settle(stage: &mut Stage) -> anyhow::Result<()> {
 pub(super) struct Drive {
     workload: Workload,
     pace: Pace,
-    /// Clients that take part are those before.
+    /// Those before take part; of the mixed workload, those behind register again and again.
     clients: usize,
+    all: usize,
     next: usize,
+    next_registration: usize,
     /// Operations that message identifiers suffice for.
     left: u64,
 }
@@ -99,14 +102,16 @@ enum Pace {
 }
 
 impl Drive {
-    /// Operations for these clients, which are observed. Further clients of the crowd are there to be registered.
-    pub(super) fn new(options: &Options, stage: &Stage, clients: usize) -> anyhow::Result<Self> {
+    /// Operations for the clients, which are observed.
+    pub(super) fn new(options: &Options, stage: &Stage) -> anyhow::Result<Self> {
+        let all = options.clients;
+        let clients = if options.workload == Workload::Mixed { all - (all / 10).max(1) } else { all };
         let pace = match options.rate {
             Some(rate) => Pace::Schedule(Schedule::new(stage.now(), rate)),
             None => Pace::Window(options.window()),
         };
         let left = u64::try_from(clients)?.saturating_mul(client::MESSAGES);
-        Ok(Self { workload: options.workload, pace, clients, next: 0, left })
+        Ok(Self { workload: options.workload, pace, clients, all, next: 0, next_registration: clients, left })
     }
 
     /// Does so for this long, or until the message identifiers of the clients are used up.
@@ -174,9 +179,13 @@ impl Drive {
     /// Begins one operation.
     fn operate(&mut self, stage: &mut Stage, at: u64) -> anyhow::Result<()> {
         self.left = self.left.saturating_sub(1);
+        let kind = self.kind(stage);
+        if kind == Workload::Register {
+            return self.register_again(stage, at);
+        }
         let client = self.next;
         self.next = (self.next + 1) % self.clients;
-        match self.kind(stage) {
+        match kind {
             Workload::Update => {
                 stage.tally.start_update(client, at);
                 stage.send(client, |crowd, out| crowd.update(client, out))
@@ -196,14 +205,24 @@ impl Drive {
         }
     }
 
-    /// What the next operation is. Mixed are 90 % notifications, half of them confirmable, 5 % updates and 5 % reads.
+    /// One that notifies while it registers again would be told that its observation is unknown; so those who register do nothing else.
+    fn register_again(&mut self, stage: &mut Stage, at: u64) -> anyhow::Result<()> {
+        let client = self.next_registration;
+        self.next_registration = if client + 1 == self.all { self.clients } else { client + 1 };
+        stage.tally.start_registration(client, at);
+        stage.crowd.forget(client);
+        stage.register(client)
+    }
+
+    /// What the next operation is. Mixed are 90 % notifications, half of them confirmable, 5 % updates, 4 % reads and 1 % registrations.
     fn kind(&self, stage: &Stage) -> Workload {
         if self.workload != Workload::Mixed {
             return self.workload;
         }
-        match stage.tally.started % 20 {
-            6 => Workload::Update,
-            13 => Workload::Read,
+        match stage.tally.started % 100 {
+            51 => Workload::Register,
+            number if number % 20 == 6 => Workload::Update,
+            number if number % 20 == 11 => Workload::Read,
             even if even % 2 == 0 => Workload::NotifyCon,
             _ => Workload::NotifyNon,
         }

@@ -97,6 +97,8 @@ impl Options {
 
     fn check(&self) -> anyhow::Result<()> {
         ensure!((1..=client::MOST).contains(&self.clients), "--clients: from 1 to {}", client::MOST);
+        let is_one = self.workload == Workload::Mixed && self.clients == 1;
+        ensure!(!is_one, "--clients: mixed needs two at least, as one registers while the other notifies");
         ensure!((1..=3_600).contains(&self.seconds), "--seconds: from 1 to 3600");
         ensure!(
             (1..=content::MOST_SAMPLES).contains(&self.samples),
@@ -127,7 +129,7 @@ pub enum Workload {
     Update,
     /// Answer reads that come as commands from the broker
     Read,
-    /// Of 20 operations: 18 notifications, one update, one read
+    /// Of 100 operations: 90 notifications, half of them confirmable, 5 updates, 4 reads, one registration
     Mixed,
     /// Register, come to be observed and do nothing, so that memory is measured
     Idle,
@@ -171,7 +173,7 @@ fn measure(options: &Options) -> anyhow::Result<Report<'_>> {
     if matches!(options.workload, Workload::Register | Workload::Idle) {
         return Ok(Report { options, setup, run: None });
     }
-    let mut drive = Drive::new(options, &stage, options.clients)?;
+    let mut drive = Drive::new(options, &stage)?;
     drive.work(&mut stage, drive::warm_up(options.seconds))?;
     drive.drain(&mut stage)?;
     stage.begin();
@@ -207,6 +209,7 @@ fn set_up(options: &Options, stage: &mut Stage) -> anyhow::Result<Setup> {
         elapsed: stage.tally.elapsed(),
         cost: after.since(&before, count),
         published: stage.tally.published,
+        latency: stage.tally.latency.to_json(),
         resident_before,
         resident_fifth,
         resident: resident(stage.subject.id())?,

@@ -25,6 +25,8 @@ pub(super) struct Setup {
     /// Microseconds of CPU for each: of the subject and of the generator.
     pub(super) cost: Option<[f64; 2]>,
     pub(super) published: u64,
+    /// From the first message of each to its answer to the observation.
+    pub(super) latency: Json,
     /// Bytes of the subject before there were clients, and with all of them.
     pub(super) resident_before: u64,
     /// With a fifth of them.
@@ -96,18 +98,14 @@ impl Report<'_> {
             let Run { tally, .. } = run;
             let lost = tally.started.saturating_sub(tally.finished);
             lines.push(format!("sent {}, finished {}, lost {lost}", tally.started, tally.finished));
-            let json = tally.latency.to_json();
-            let of = |key: &str| json[key].as_f64().unwrap_or_default();
-            if json.is_object() {
-                lines.push(format!(
-                    "latency, us: p50 {:.0}, p90 {:.0}, p99 {:.0}, p99.9 {:.0}, max {:.0}",
-                    of("p50"),
-                    of("p90"),
-                    of("p99"),
-                    of("p999"),
-                    of("max")
-                ));
-            }
+        }
+        let latency = run.as_ref().map_or_else(|| setup.latency.clone(), |run| run.tally.latency.to_json());
+        if let Json::Object(latency) = latency {
+            let each = ["p50", "p90", "p99", "p999", "max"].map(|key| {
+                let value = latency.get(key).and_then(Json::as_f64).unwrap_or_default();
+                format!("{key} {value:.0}")
+            });
+            lines.push(format!("latency, us: {}", each.join(", ")));
         }
         lines.push(format!(
             "memory: {:.1} MB, before the clients {:.1} MB, per client {:.0} bytes, per client after the first fifth {:.0}",
@@ -148,7 +146,7 @@ impl Setup {
             "rate": self.rate(),
             "cpu_us": cost.map(|cost| cost[0]),
             "own_cpu_us": cost.map(|cost| cost[1]),
-            "latency_us": null,
+            "latency_us": self.latency,
         })
     }
 }

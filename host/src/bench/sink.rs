@@ -201,8 +201,11 @@ mod tests {
 
     use super::*;
 
+    /// Topic and payload.
+    type Published = (Vec<u8>, Vec<u8>);
+
     /// What a session answers and hands on when its bytes come in these pieces.
-    fn fed(bytes: &[u8], cuts: &[usize]) -> (Vec<u8>, Vec<(Vec<u8>, Vec<u8>)>) {
+    fn fed(bytes: &[u8], cuts: &[usize]) -> (Vec<u8>, Vec<Published>) {
         let (mut session, mut published, mut rest) = (Session::default(), Vec::new(), Vec::new());
         let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (bytes.len() + 1)).collect();
         cuts.extend([0, bytes.len()]);

@@ -32,8 +32,10 @@ pub(super) struct Tally {
     is_other: bool,
     /// When the operation of a number began; numbers begin anew after 2^20.
     sent: Vec<u64>,
-    /// When the update of a client began.
-    updating: Vec<u64>,
+    /// When the update or the registration of a client began.
+    of_client: Vec<u64>,
+    /// Whether registrations are operations too.
+    counts_registrations: bool,
 }
 
 impl Tally {
@@ -52,7 +54,8 @@ impl Tally {
             latency: Latency::new(),
             is_other,
             sent: vec![0; NUMBERS],
-            updating: Vec::new(),
+            of_client: Vec::new(),
+            counts_registrations: false,
         }
     }
 
@@ -79,10 +82,22 @@ impl Tally {
     /// The same for an update of a client.
     pub(super) fn start_update(&mut self, client: usize, at: u64) {
         self.started += 1;
-        if self.updating.len() <= client {
-            self.updating.resize(client + 1, 0);
+        self.of_client(client, at);
+    }
+
+    /// The same for a registration, which is an operation from now on.
+    pub(super) fn start_registration(&mut self, client: usize, at: u64) {
+        self.started += 1;
+        self.counts_registrations = true;
+        self.of_client(client, at);
+    }
+
+    /// A client registers or updates, no operation yet.
+    pub(super) fn of_client(&mut self, client: usize, at: u64) {
+        if self.of_client.len() <= client {
+            self.of_client.resize(client + 1, 0);
         }
-        self.updating[client] = at;
+        self.of_client[client] = at;
     }
 
     /// How many operations are under way.
@@ -119,12 +134,12 @@ impl Tally {
             Said::Ready => {
                 self.ready += 1;
                 self.last = now;
+                self.finished += u64::from(self.counts_registrations);
+                self.took_client(client, now);
             }
             Said::Updated => {
                 self.finish(now);
-                if let Some(at) = self.updating.get(client) {
-                    self.latency.record(now.saturating_sub(*at));
-                }
+                self.took_client(client, now);
             }
             Said::Reset | Said::Refused(_) => {
                 self.refused += 1;
@@ -137,6 +152,12 @@ impl Tally {
     fn finish(&mut self, now: u64) {
         self.finished += 1;
         self.last = now;
+    }
+
+    fn took_client(&mut self, client: usize, now: u64) {
+        if let Some(at) = self.of_client.get(client) {
+            self.latency.record(now.saturating_sub(*at));
+        }
     }
 
     fn took(&mut self, number: Option<usize>, now: u64) {
@@ -222,6 +243,14 @@ mod tests {
         tally.said(3, Said::Updated, 13_000);
         assert_eq!((tally.outstanding(), tally.published), (0, 4));
         assert_eq!(tally.latency.count(), 2);
+        // Only what was begun as an operation is one.
+        tally.of_client(4, 9_000);
+        tally.said(4, Said::Ready, 13_000);
+        assert_eq!((tally.finished, tally.ready), (3, 1));
+        tally.start_registration(4, 9_000);
+        tally.said(4, Said::Ready, 13_000);
+        assert_eq!((tally.finished, tally.ready, tally.outstanding()), (4, 2, 0));
+        assert_eq!(tally.latency.count(), 4);
         // The histogram has three digits.
         assert_eq!(tally.latency.to_json()["max"].as_f64().map(f64::round), Some(10.0));
     }

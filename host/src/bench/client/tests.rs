@@ -70,6 +70,19 @@ fn notifications_are_numbered() {
 }
 
 #[test]
+fn a_client_registers_again_with_another_message_and_is_ready_when_it_is_observed_again() {
+    let mut crowd = Crowd::new(1, 1);
+    let (mut first, mut second) = (Vec::new(), Vec::new());
+    crowd.register(0, &mut first);
+    ready(&mut crowd, 0);
+    crowd.forget(0);
+    assert!(!crowd.is_ready(0));
+    crowd.register(0, &mut second);
+    assert_ne!(Message::parse(&first).unwrap().mid(), Message::parse(&second).unwrap().mid());
+    ready(&mut crowd, 0);
+}
+
+#[test]
 fn a_read_is_answered_and_changes_nothing() {
     let mut crowd = Crowd::new(1, 1);
     ready(&mut crowd, 0);
