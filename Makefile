@@ -1,5 +1,5 @@
 # What the README's commands do. Every target installs what it needs (scripts/setup) and can be run alone.
-.PHONY: run build test test-workspace test-plugins test-scripts interop bench bench-dtls bench-memory bench-durability bench-outbox bench-store bench-translators instructions instructions-update fmt clippy doc fuzz fuzz-quick soak
+.PHONY: run build test test-workspace test-plugins test-scripts interop bench bench-quick bench-parts bench-dtls bench-memory bench-durability bench-outbox bench-store bench-translators instructions instructions-update fmt clippy doc fuzz fuzz-quick soak
 
 FUZZ_SECONDS ?= 600
 CARGO ?= cargo
@@ -38,7 +38,17 @@ interop: ## Real third-party clients and tools: those that scripts/setup interop
 	$(CARGO) build -p tidegate
 	$(CARGO) test -p tidegate-tests --no-fail-fast --test 'interop_*' -- --ignored --nocapture
 
-bench: ## How long payloads take to be read and written, and how many allocations
+bench: ## What a message costs, beside other gateways and what is to be reached: writes docs/benchmarks.md (an hour at most)
+	scripts/setup bench
+	$(CARGO) build --release -p tidegate
+	scripts/bench
+
+bench-quick: ## The same, briefly, only printed
+	scripts/setup bench
+	$(CARGO) build --release -p tidegate
+	scripts/bench --quick
+
+bench-parts: ## How long payloads take to be read and written, and how many allocations
 	scripts/setup run
 	$(CARGO) bench -p tidegate-proto --bench format
 	$(CARGO) bench -p tidegate-dtls --bench hello --bench record --bench handshake

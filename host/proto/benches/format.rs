@@ -1,5 +1,5 @@
 //! How long a payload takes to be read and written, and how many allocations that makes: an object instance of 18
-//! resources in each format that can hold it, and one value in text. `make bench` runs it.
+//! resources in each format that can hold it, and one value in text. `make bench-parts` runs it.
 //!
 //! The allocations are printed before the times. They are exact; the allocator that counts them costs a few
 //! nanoseconds each, which the times contain. `tests/allocations.rs` holds them fixed.
