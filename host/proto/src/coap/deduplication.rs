@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
-use super::peers::{EXCHANGE_LIFETIME, MessageKey, Peers};
+use super::peers::{EXCHANGE_LIFETIME, MessageKey, Peers, is_roomy};
 use crate::time::Instant;
 
 /// The messages that came lately.
@@ -133,6 +133,7 @@ impl Deduplication {
                 self.queues[kind].pop_front();
             }
         }
+        self.give_back();
     }
 
     /// When to call [`Self::handle_timeout`]. Up to a second late, so that many entries go at once; until then
@@ -163,6 +164,23 @@ impl Deduplication {
     #[cfg(test)]
     pub(super) fn traces(&self) -> usize {
         self.queues.iter().map(VecDeque::len).sum()
+    }
+
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        self.entries.capacity() + self.queues.iter().map(VecDeque::capacity).sum::<usize>()
+    }
+
+    /// Gives memory back that is hardly used any more.
+    fn give_back(&mut self) {
+        if is_roomy(self.entries.len(), self.entries.capacity()) {
+            self.entries.shrink_to(2 * self.entries.len());
+        }
+        for queue in &mut self.queues {
+            if is_roomy(queue.len(), queue.capacity()) {
+                queue.shrink_to(2 * queue.len());
+            }
+        }
     }
 
     /// Forgets the oldest entry; false if the queue had only a trace of one that is gone already.

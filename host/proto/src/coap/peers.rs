@@ -211,7 +211,31 @@ impl Peers {
             self.states.remove(number as usize);
         }
     }
+
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        self.numbers.capacity() + self.states.capacity()
+    }
+
+    /// Gives memory back that is hardly used any more.
+    pub(super) fn give_back(&mut self) {
+        if is_roomy(self.numbers.len(), self.numbers.capacity()) {
+            self.numbers.shrink_to(2 * self.numbers.len());
+        }
+        if self.states.is_empty() && is_roomy(0, self.states.capacity()) {
+            self.states = Slab::new();
+        }
+    }
 }
+
+/// Whether a collection has so much more room than it needs that it is worth making it smaller: when all clients have come
+/// at once, what is remembered of their messages for some minutes would else keep its room for ever.
+pub(super) fn is_roomy(len: usize, capacity: usize) -> bool {
+    capacity > FEW && capacity / 8 > len
+}
+
+/// So much room is never too much.
+const FEW: usize = 4_096;
 
 /// From the first transmission of a confirmable message until its message id may be used again
 /// (RFC 7252 section 4.8.2).

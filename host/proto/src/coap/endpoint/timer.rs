@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use super::{Endpoint, Event, Failure, Output};
 use crate::coap::block::Changes;
 use crate::coap::exchange::Due;
+use crate::coap::peers::is_roomy;
 use crate::time::Instant;
 
 /// What a point in time is noted for. An entry whose object is gone or has another time now is passed over.
@@ -54,11 +55,15 @@ impl Endpoint {
                 }
             }
         }
+        if is_roomy(self.timers.len(), self.timers.capacity()) {
+            self.timers.shrink_to(2 * self.timers.len());
+        }
         self.deduplication.handle_timeout(&mut self.peers, now);
         while let Some(unsettled) = self.receipts.pop_expired(now) {
             self.counters.unsettled += 1;
             self.peers.let_go(unsettled.key.peer);
         }
+        self.peers.give_back();
     }
 
     pub(super) fn next_timeout(&mut self) -> Option<Instant> {

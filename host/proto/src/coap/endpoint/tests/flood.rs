@@ -70,3 +70,22 @@ fn answers_to_any_number_of_addresses_are_forgotten_when_they_are_too_many() {
     bench.wait(300);
     assert_eq!(bench.endpoint.peers.len(), 0);
 }
+
+#[test]
+fn the_room_for_what_was_remembered_is_given_back() {
+    let mut bench = Bench::new();
+    bench.endpoint = Endpoint::new(Config::new(7), Box::new(Sequence(0)));
+    let room = |endpoint: &Endpoint| {
+        [endpoint.peers.room(), endpoint.deduplication.room(), endpoint.timers.capacity()]
+    };
+    for number in 0..20_000 {
+        let events = bench.receive_from(source(number), &post(Kind::Confirmable, 7, number));
+        bench.endpoint.respond(bench.now, receipt(&events), Message::response(Code::CHANGED));
+        bench.drain();
+    }
+    let [peers, messages, _] = room(&bench.endpoint);
+    assert!(peers >= 40_000 && messages >= 40_000, "{peers} {messages}");
+    bench.wait(300);
+    let [peers, messages, timers] = room(&bench.endpoint);
+    assert!(peers < 10_000 && messages < 15_000 && timers < 5_000, "{peers} {messages} {timers}");
+}
