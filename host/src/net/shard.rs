@@ -117,6 +117,7 @@ impl<U: Uplink + 'static> Shard<U> {
                     uplink: self.uplink,
                     directory: self.directory,
                     clock: self.clock,
+                    now: self.clock.now(),
                     tally: self.tally,
                     limit: RateLimit::new(self.rates, &mut SystemEntropy::new()),
                     excess: Throttle::default(),
@@ -126,7 +127,7 @@ impl<U: Uplink + 'static> Shard<U> {
                     routes: Routes::new(Arc::clone(&kept.homes)),
                     parking: Parking::default(),
                     requests: Vec::new(),
-                    notified: Vec::new(),
+                    accepted: Vec::new(),
                     refusals: Throttle::default(),
                     deadline: None,
                 };
@@ -149,6 +150,8 @@ struct Driver<U> {
     uplink: U,
     directory: Arc<Directory>,
     clock: Clock,
+    /// When what is going on began.
+    now: Instant,
     tally: Arc<Tally>,
     /// None if datagrams may come as fast as they can.
     limit: Option<RateLimit>,
@@ -162,8 +165,8 @@ struct Driver<U> {
     parking: Parking,
     /// Requests that came out of an event, kept to reuse its memory.
     requests: Vec<Request>,
-    /// Notifications whose publications are queued, and that are acknowledged at the end of the turn.
-    notified: Vec<Receipt>,
+    /// What has its publications queued, and is answered at the end of the turn.
+    accepted: Vec<Receipt>,
     /// Registrations that were refused.
     refusals: Throttle,
     /// When `proto` wants to be called again.
@@ -202,7 +205,7 @@ impl<U: Uplink> Driver<U> {
                 let Ok(command) = commands.try_recv() else { break };
                 self.obey(command);
             }
-            let now = self.clock.now();
+            let now = self.now();
             if self.deadline.is_some_and(|deadline| deadline <= now) {
                 self.server.handle_timeout(now);
                 self.pump();
@@ -281,9 +284,15 @@ impl<U: Uplink> Driver<U> {
         }
     }
 
+    /// The time now, also for what follows of it.
+    fn now(&mut self) -> Instant {
+        self.now = self.clock.now();
+        self.now
+    }
+
     /// Take in a datagram that belongs here.
     fn take_in(&mut self, peer: Peer, datagram: &mut [u8]) {
-        let now = self.clock.now();
+        let now = self.now();
         match &mut self.secure {
             Some(secure) if secure.hears(peer.listener) => {
                 secure.handle_datagram(now, peer, datagram);
@@ -298,7 +307,7 @@ impl<U: Uplink> Driver<U> {
 
     /// Tell the server what has happened on associations; `datagram` is the last that was opened.
     fn hand_in(&mut self, datagram: &[u8]) {
-        let now = self.clock.now();
+        let now = self.now();
         loop {
             let Some(secure) = &mut self.secure else { return };
             let sockets = &mut self.sockets;
@@ -330,7 +339,7 @@ impl<U: Uplink> Driver<U> {
     }
 
     fn obey(&mut self, command: Command) {
-        let now = self.clock.now();
+        let now = self.now();
         match command {
             Command::Datagram(peer, mut datagram) => return self.take_in(peer, &mut datagram),
             Command::Perform(request) => self.perform(now, request),
@@ -379,12 +388,16 @@ impl<U: Uplink> Driver<U> {
         if settlement == Settlement::Accepted {
             self.enter(event);
         }
-        let now = self.clock.now();
+        let now = self.now;
         match (event, receipt(event)) {
-            // Most of all, and so they are made safe together.
-            (Event::Notified { .. }, Some(receipt)) if settlement == Settlement::Accepted => {
-                self.notified.push(receipt);
-            }
+            // What the client may say next does not depend on it, so those of a turn are made safe together.
+            (
+                Event::Notified { .. }
+                | Event::Sent { .. }
+                | Event::Registered { .. }
+                | Event::Updated { .. },
+                Some(receipt),
+            ) if settlement == Settlement::Accepted => self.accepted.push(receipt),
             (_, Some(receipt)) => {
                 self.uplink.commit();
                 self.server.settle(now, receipt, settlement);
@@ -397,11 +410,14 @@ impl<U: Uplink> Driver<U> {
     /// Make safe what the turn has queued, and acknowledge it.
     fn acknowledge(&mut self) {
         self.uplink.commit();
-        while !self.notified.is_empty() {
-            let now = self.clock.now();
-            for receipt in std::mem::take(&mut self.notified) {
+        while !self.accepted.is_empty() {
+            let now = self.now();
+            let mut accepted = std::mem::take(&mut self.accepted);
+            for receipt in accepted.drain(..) {
                 self.server.settle(now, receipt, Settlement::Accepted);
             }
+            // Its memory is used again.
+            self.accepted = accepted;
             self.pump();
             self.uplink.commit();
         }

@@ -126,13 +126,12 @@ impl Caller {
         call: &Call<'_>,
         function: impl FnOnce(&Translator, &mut Store<State>, &[u8]) -> Called,
     ) -> Result<Vec<Action>, Fault> {
-        let begun = Instant::now();
         let mut fuel = None;
         let result = self.slot.admit(call.now).and_then(|()| self.attempt(call, &mut fuel, function));
         let running = self.running.as_ref();
         let generation = running.map(|running| running.generation.number());
         let outcome = result.as_ref().err().map_or(Outcome::Ok, Fault::class);
-        self.tally.record(call.direction, outcome, begun.elapsed(), fuel);
+        self.tally.record(call.direction, outcome, call.now.elapsed(), fuel);
         let worn = running.is_some_and(|running| {
             self.tally.measured(running.instance.store.data().memory_used());
             running.instance.is_worn(running.generation.limits())

@@ -67,7 +67,8 @@ impl<U: Uplink> Driver<U> {
         if !kept.associations.is_empty() {
             self.restore_associations(kept.associations, commands).await;
         }
-        self.server.resume(self.clock.now());
+        let now = self.now();
+        self.server.resume(now);
         self.pump();
         self.sockets.flush();
     }
@@ -78,13 +79,14 @@ impl<U: Uplink> Driver<U> {
         }
         let mut restored = 0_usize;
         for snapshot in clients {
-            match self.server.restore(self.clock.now(), Clock::timestamp(), &snapshot) {
+            let now = self.now();
+            match self.server.restore(now, Clock::timestamp(), &snapshot) {
                 Ok(registration) => {
                     // It may have registered at another shard just now.
                     if self.directory.restore(&registration, self.number) {
                         restored += 1;
                     } else {
-                        self.server.remove(self.clock.now(), &registration.endpoint);
+                        self.server.remove(now, &registration.endpoint);
                     }
                 }
                 Err(error) => tracing::warn!(shard = self.number, %error, "a client is not restored"),
@@ -101,7 +103,7 @@ impl<U: Uplink> Driver<U> {
         commands: &mut mpsc::Receiver<Command>,
     ) {
         for snapshot in snapshots {
-            let now = self.clock.now();
+            let now = self.now();
             let Some(secure) = &mut self.secure else { return };
             secure.restore(now, &snapshot);
             self.hand_in(&[]);
