@@ -180,7 +180,7 @@ impl Client {
         self.token[0] = u8::try_from(length).unwrap_or_default();
         self.token[1..=length].copy_from_slice(token.as_bytes());
         self.number += 1;
-        content.observed(self.number, 0.5, out);
+        content.observed(self.number, UNSENT, out);
         if std::mem::replace(&mut self.is_observed, true) || !self.is_registered {
             return Said::Nothing;
         }
@@ -212,6 +212,8 @@ pub(super) const MOST: usize = 1_000_000;
 pub(super) const MESSAGES: u64 = 65_000;
 /// From here on it has three bytes, so that all notifications are of one length.
 const FIRST_NUMBER: u32 = 0x01_0000;
+/// The value that an observation is answered with: none that is sent in a notification.
+const UNSENT: f32 = -1.0;
 /// 2.05 and 4.05 (RFC 7252 section 5.9).
 const CONTENT: u8 = 0x45;
 const METHOD_NOT_ALLOWED: u8 = 0x85;

@@ -220,7 +220,8 @@ impl Drive {
             return self.workload;
         }
         match stage.tally.started % 100 {
-            51 => Workload::Register,
+            // One that is at it does not begin again, as it would not be known which of the two was answered.
+            51 if stage.crowd.is_ready(self.next_registration) => Workload::Register,
             number if number % 20 == 6 => Workload::Update,
             number if number % 20 == 11 => Workload::Read,
             even if even % 2 == 0 => Workload::NotifyCon,

@@ -163,6 +163,7 @@ impl Run {
             "published": tally.published,
             "lost": tally.started.saturating_sub(tally.finished),
             "unacknowledged": unacknowledged,
+            "given_up": tally.given_up,
             "refused": tally.refused,
             "rate": per_second(tally.finished, self.elapsed),
             "cpu_us": self.cost.map(|cost| cost[0]),

@@ -110,11 +110,14 @@ impl Tally {
         self.published += 1;
         let kind = if self.is_other { Topic::Notify } else { Topic::of(publish.topic) };
         match kind {
+            // Who registers again is observed again; what it answers then is published as a notification, and is none that was sent.
+            Topic::Notify if self.counts_registrations && number_behind(publish.payload, VALUE).is_none() => {
+            }
             Topic::Notify => {
                 self.finish(now);
                 // Where in a payload the value is costs more to find than all else here.
                 if self.finished.is_multiple_of(SAMPLED) {
-                    self.took(number_behind(publish.payload, b"\"value\":"), now);
+                    self.took(number_behind(publish.payload, VALUE), now);
                 }
             }
             Topic::Response => {
@@ -202,6 +205,8 @@ impl Topic {
     }
 }
 
+/// What stands before the value in the JSON of a notification.
+const VALUE: &[u8] = b"\"value\":";
 /// After how many the numbers begin anew.
 const NUMBERS: usize = 1 << 20;
 /// Of which part of the notifications it is measured how long they took.
@@ -250,6 +255,8 @@ mod tests {
         tally.start_registration(4, 9_000);
         tally.said(4, Said::Ready, 13_000);
         assert_eq!((tally.finished, tally.ready, tally.outstanding()), (4, 2, 0));
+        tally.arrived(&publish("up/notify", r#"{"value":-1.0}"#), 13_000);
+        assert_eq!(tally.finished, 4);
         assert_eq!(tally.latency.count(), 4);
         // The histogram has three digits.
         assert_eq!(tally.latency.to_json()["max"].as_f64().map(f64::round), Some(10.0));
