@@ -1,6 +1,7 @@
 //! The LwM2M server in simulated time, with scripted clients and a network in memory.
 
 mod addresses;
+mod allocating;
 mod association;
 mod crashing;
 mod disk;
