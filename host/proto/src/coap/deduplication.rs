@@ -14,13 +14,16 @@ use crate::time::Instant;
 pub(super) struct Deduplication {
     entries: FxHashMap<MessageKey, Entry>,
     /// Confirmable ones in the order in which they came, and non-confirmable ones.
-    queues: [VecDeque<(MessageKey, u64)>; 2],
+    queues: [Queue; 2],
     next_serial: u64,
     /// When the first of each queue expires, and its serial: asked for after every datagram.
     first: [Option<(u64, Instant)>; 2],
     limit: usize,
     limit_per_peer: usize,
 }
+
+/// Messages in the order in which they came, with their serials.
+type Queue = VecDeque<(MessageKey, u64)>;
 
 /// What was done about a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,7 +143,7 @@ impl Deduplication {
     /// [`Self::find`] passes over what has expired.
     pub(super) fn next_timeout(&mut self) -> Option<Instant> {
         let Self { queues, entries, first, .. } = self;
-        let expiry = |(queue, first): (&mut VecDeque<(MessageKey, u64)>, &mut Option<(u64, Instant)>)| {
+        let expiry = |(queue, first): (&mut Queue, &mut Option<(u64, Instant)>)| {
             while let Some((key, serial)) = queue.front() {
                 // It may have been forgotten since: then the timeout finds nothing to do.
                 if let Some((_, expires)) = first.filter(|(known, _)| known == serial) {

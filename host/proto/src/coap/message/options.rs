@@ -19,7 +19,7 @@ struct Entry {
     number: u16,
     /// Where its value begins in the bytes.
     start: u32,
-    length: u32,
+    length: u16,
 }
 
 impl Options {
@@ -64,16 +64,16 @@ impl Options {
     }
 
     fn put(&mut self, at: usize, number: u16, value: &[u8]) {
-        // A datagram has less than 64 KiB; what would be longer is cut where it begins.
+        // A datagram has less than 64 KiB: of what would be longer nothing is left.
         let start = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
-        let length = u32::try_from(value.len()).unwrap_or(0);
-        self.bytes.extend_from_slice(&value[..length as usize]);
+        let length = u16::try_from(value.len()).unwrap_or(0);
+        self.bytes.extend_from_slice(&value[..usize::from(length)]);
         self.entries.insert(at, Entry { number, start, length });
     }
 
     fn value(&self, entry: Entry) -> &[u8] {
         let start = entry.start as usize;
-        self.bytes.get(start..start + entry.length as usize).unwrap_or_default()
+        self.bytes.get(start..start + usize::from(entry.length)).unwrap_or_default()
     }
 }
 
