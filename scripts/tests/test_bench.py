@@ -55,6 +55,33 @@ def row(lines, what):
     return next(line for line in lines if line.startswith(f"| {what} |"))
 
 
+class Profiled(unittest.TestCase):
+    REPORT = """
+# Overhead  Shared Object       Symbol
+    40.00%  [kernel.kallsyms]   [k] finish_task_switch.isra.0
+    25.25%  [JIT] tid 13221     [.] 0x00007fb10aaa8716
+    10.00%  tidegate            [.] wasmtime::runtime::func::invoke
+     5.50%  tidegate            [.] tidegate_proto::coap::message::Message::parse
+     4.50%  tidegate            [.] <Q as hashbrown::Equivalent<K>>::equivalent
+     0.01%  libc.so.6           [.] __memmove_avx512_unaligned_erms
+"""
+
+    def test_shares_are_told_by_area(self):
+        areas = bench.read_profile(self.REPORT)
+        self.assertEqual(areas["kernel: sockets, wake-ups, memory"], 40.0)
+        self.assertEqual(areas["the translator's own code, WebAssembly"], 25.2)
+        self.assertEqual(areas["into the translator and back: wasmtime, limits, checks"], 10.0)
+        self.assertEqual(areas["CoAP and LwM2M"], 5.5)
+        self.assertEqual(areas["all else: collections, tokio, channels"], 4.5)
+        self.assertNotIn("copying and comparing", areas)
+        lines = bench.profile_table({"profile": {"areas": areas}})
+        self.assertEqual(lines[2], "| kernel: sockets, wake-ups, memory | 40.0 % |")
+
+    def test_without_perf_the_reason_is_told(self):
+        lines = bench.profile_table({"profile": {"error": "there is no perf"}})
+        self.assertEqual(lines, ["Not known, profile: there is no perf."])
+
+
 class Written(unittest.TestCase):
     def test_what_is_to_be_reached_stands_beside_what_was_measured(self):
         lines = bench.table(bench.rows(results()))
