@@ -45,7 +45,7 @@ pub(super) struct Run {
 }
 
 impl Report<'_> {
-    /// One object; docs/benchmarks.md has what its members mean.
+    /// One object. Members whose names end in `_us` are microseconds, in `_bytes` bytes; `own_` is what clients and broker cost.
     pub(super) fn to_json(&self) -> anyhow::Result<Json> {
         let Self { options, setup, run } = self;
         let mut json = json!({

@@ -390,7 +390,8 @@ impl<U: Uplink> Driver<U> {
         }
         let now = self.now;
         match (event, receipt(event)) {
-            // What the client may say next does not depend on it, so those of a turn are made safe together.
+            // A client waits for its answer before it says more (`NSTART`, RFC 7252 section 4.7), so those of a turn are made safe
+            // together.
             (
                 Event::Notified { .. }
                 | Event::Sent { .. }
