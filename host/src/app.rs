@@ -75,7 +75,8 @@ impl Gateway {
         let broker = reached_at(embedded.as_ref(), &options);
         let (mut lanes, drain) = Outbox::open(&lane_names(count), &outbox_options(config))?;
         let outbox = drain.gauge();
-        let (session, incoming) = Session::start(&options, drain, deployment.subscriptions());
+        let (session, incoming) = Session::start(&options, drain, deployment.subscriptions())
+            .context("the thread of the MQTT session cannot start")?;
         let (stop, stopped) = watch::channel(false);
         let (handles, commands): (Vec<ShardHandle>, Vec<_>) = (0..count).map(|_| ShardHandle::new()).unzip();
         let mut last = || lanes.pop().context("the outbox has lanes for replies and for translators");

@@ -32,6 +32,9 @@ pub struct Record {
     pub acknowledged: Vec<u32>,
     /// The numbers that nobody acknowledges.
     pub unconfirmed: Vec<u32>,
+    /// Those of them that were the last before a Register or De-register, which may overtake them: a new registration knows
+    /// nothing of the observation that they are of.
+    pub parting: Vec<u32>,
 }
 
 #[derive(Debug, Default)]
@@ -121,6 +124,7 @@ impl Client {
                 endpoint: format!("swarm-{number}"),
                 acknowledged: Vec::new(),
                 unconfirmed: Vec::new(),
+                parting: Vec::new(),
             },
             token: None,
             location: Vec::new(),
@@ -144,6 +148,8 @@ impl Client {
                     _ => self.say(MessageType::Confirmable).await?,
                 }
             }
+            let last = self.record.unconfirmed.last().copied().filter(|last| *last == self.number);
+            self.record.parting.extend(last);
             match self.roll(3) {
                 0 => self.deregister().await?,
                 // A new address, of which the gateway hears with the next Register.

@@ -26,7 +26,7 @@ async fn an_operators_tools_see_the_translators() {
     let board = BTreeMap::from([("emqx".to_owned(), json!({ "state": "active" }))]);
     let (_lanes, drain) = Outbox::in_memory(1, 1);
     let options = SessionOptions::new(&Mqtt::default(), BrokerAddress::tcp("127.0.0.1", 9)).unwrap();
-    let (session, _incoming) = Session::start(&options, drain, Vec::new());
+    let (session, _incoming) = Session::start(&options, drain, Vec::new()).unwrap();
     let view = View {
         session: session.gauge(),
         translators: Arc::new(ArcSwap::from_pointee(board)),

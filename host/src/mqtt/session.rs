@@ -1,7 +1,8 @@
 //! The connection to the broker, kept up for as long as the gateway runs.
 //!
-//! One task ([`task`]) connects, subscribes, drains the outbox into the connection and hands on what comes in. While the broker
-//! is away or slow nothing is taken out of the outbox, so that it fills and the shards stop acknowledging.
+//! One task ([`task`]) connects, subscribes, drains the outbox into the connection and hands on what comes in. It has a thread of
+//! its own: nothing else is woken up when it is. While the broker is away or slow nothing is taken out of the outbox, so that it
+//! fills and the shards stop acknowledging.
 //!
 //! The task waits for nothing but the connection and room for incoming messages, and while it waits for room it still writes. The taker
 //! of incoming messages must never wait for a publication to get out; `Lane::offer` does not wait.
@@ -11,14 +12,13 @@ mod line;
 mod presence;
 mod task;
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use std::{fmt, io, thread};
 
-use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 pub(super) use self::presence::Presence;
@@ -36,7 +36,8 @@ pub struct Session {
     counters: Arc<Counters>,
     broker: Arc<str>,
     is_durable: bool,
-    task: JoinHandle<usize>,
+    /// How many publications the task has left, once it has ended. It ends when this is dropped.
+    ended: oneshot::Receiver<usize>,
 }
 
 /// How a session stands; it may outlive the session.
@@ -68,12 +69,15 @@ impl Session {
     /// Starts connecting, and goes on until `shutdown`, or until all lanes are dropped and empty. What comes in by the
     /// subscriptions arrives at the receiver.
     ///
-    /// Must be called within a tokio runtime. Filters must have passed `check_filter`.
+    /// Filters must have passed `check_filter`.
+    ///
+    /// # Errors
+    /// No thread can be started.
     pub fn start(
         options: &SessionOptions,
         drain: Drain,
         subscriptions: Vec<Subscription>,
-    ) -> (Self, mpsc::Receiver<Publication>) {
+    ) -> io::Result<(Self, mpsc::Receiver<Publication>)> {
         let (connection_sender, connection) = watch::channel(Connection::default());
         let (wanted, wanted_receiver) = watch::channel(subscriptions);
         let (closing, closing_receiver) = watch::channel(None);
@@ -90,10 +94,10 @@ impl Session {
             closing: closing_receiver,
             state: State::default(),
         };
-        let task = tokio::spawn(task.run());
+        let ended = start(task)?;
         let broker = options.address.to_string().into();
-        let session = Self { connection, wanted, closing, counters, broker, is_durable, task };
-        (session, incoming_receiver)
+        let session = Self { connection, wanted, closing, counters, broker, is_durable, ended };
+        Ok((session, incoming_receiver))
     }
 
     /// How the connection stands, and how it changes.
@@ -126,7 +130,7 @@ impl Session {
     /// Some publications have not been sent, or not been acknowledged. If the outbox is on the disk they are there, else lost.
     pub async fn shutdown(mut self, patience: Duration) -> Result<(), Unsent> {
         self.closing.send_replace(Some(Instant::now() + patience));
-        match (&mut self.task).await.unwrap_or_default() {
+        match (&mut self.ended).await.unwrap_or_default() {
             0 => Ok(()),
             publications => Err(Unsent { publications, kept: self.is_durable }),
         }
@@ -148,10 +152,18 @@ impl Subscriber {
     }
 }
 
-impl Drop for Session {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
+/// Starts the thread of a task. It ends with the task, or when the receiver is dropped.
+fn start(task: Task) -> io::Result<oneshot::Receiver<usize>> {
+    let (mut sender, ended) = oneshot::channel();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let run = async move {
+        tokio::select! {
+            left = task.run() => drop(sender.send(left)),
+            () = sender.closed() => {}
+        }
+    };
+    thread::Builder::new().name("mqtt".to_owned()).spawn(move || runtime.block_on(run))?;
+    Ok(ended)
 }
 
 /// What a session needs to know.
@@ -187,7 +199,7 @@ impl SessionOptions {
     ///
     /// # Errors
     /// One of the files cannot be used; the text names it.
-    pub fn new(mqtt: &Mqtt, address: BrokerAddress) -> std::io::Result<Self> {
+    pub fn new(mqtt: &Mqtt, address: BrokerAddress) -> io::Result<Self> {
         let credentials = match (&mqtt.username, &mqtt.password_file) {
             (None, _) => None,
             (Some(username), None) => {
@@ -200,7 +212,7 @@ impl SessionOptions {
         let is_secure = address.scheme.is_secure();
         let tls = is_secure.then(|| Tls { ca: mqtt.ca.clone(), certificate: mqtt.certificate.clone() });
         if let Some(tls) = &tls {
-            tls.check().map_err(std::io::Error::other)?;
+            tls.check().map_err(io::Error::other)?;
         }
         let random = || format!("tidegate-{:08x}", getrandom::u32().unwrap_or_else(|_| std::process::id()));
         Ok(Self {
@@ -229,10 +241,10 @@ impl SessionOptions {
     }
 }
 
-fn read_password(file: &Path) -> std::io::Result<String> {
+fn read_password(file: &Path) -> io::Result<String> {
     let text = std::fs::read_to_string(file).map_err(|error| {
         let message = format!("mqtt.password-file: {} cannot be read: {error}", file.display());
-        std::io::Error::new(error.kind(), message)
+        io::Error::new(error.kind(), message)
     })?;
     Ok(text.lines().next().unwrap_or_default().to_owned())
 }

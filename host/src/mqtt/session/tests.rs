@@ -21,7 +21,7 @@ fn options(version: MqttVersion, port: u16) -> SessionOptions {
 fn start(options: &SessionOptions, filters: &[&str]) -> (Session, mpsc::Receiver<Publication>, Lane) {
     let (mut lanes, drain) = Outbox::in_memory(1, 64);
     let wanted = |filter: &&str| Subscription { filter: (*filter).into(), qos: QoS::AtLeastOnce };
-    let (session, incoming) = Session::start(options, drain, filters.iter().map(wanted).collect());
+    let (session, incoming) = Session::start(options, drain, filters.iter().map(wanted).collect()).unwrap();
     (session, incoming, lanes.remove(0))
 }
 
@@ -203,7 +203,7 @@ async fn nothing_unacknowledged_is_lost_when_the_broker_forgets_the_session() {
 async fn more_than_a_window_is_carried_over_in_order() {
     let (fake, port) = Fake::listen().await;
     let (mut lanes, drain) = Outbox::in_memory(1, 1000);
-    let (session, _incoming) = Session::start(&options(MqttVersion::V4, port), drain, Vec::new());
+    let (session, _incoming) = Session::start(&options(MqttVersion::V4, port), drain, Vec::new()).unwrap();
     lanes[0].offer((0..500).map(|n| numbered(n, QoS::AtLeastOnce)).collect()).unwrap();
     // They fill the window; none is acknowledged.
     let mut first = fake.accept(0).await;
