@@ -82,9 +82,7 @@ impl Shard {
         let shared = Shared {
             directory: Arc::new(Directory::new()),
             models: Arc::new(ArcSwap::new(Arc::clone(&models))),
-            routing: Arc::new(ArcSwap::from_pointee(
-                Routing::new(vec![slot], [], [], Some("emqx")).unwrap(),
-            )),
+            routing: Arc::new(ArcSwap::from_pointee(Routing::new(vec![slot], [], [], Some("emqx")).unwrap())),
             faults: Arc::new(Faults::new()),
             clock: Clock::start(),
         };

@@ -110,8 +110,11 @@ impl Options {
             "--window: from 1 to 100000"
         );
         ensure!(self.rate.is_none_or(|rate| (1..=10_000_000).contains(&rate)), "--rate: from 1 to 10000000");
-        let needs_gateway = matches!(self.workload, Workload::Read | Workload::Mixed);
-        ensure!(self.subject.is_empty() || !needs_gateway, "--subject: only the gateway takes commands");
+        let needs_gateway = self.workload == Workload::Mixed;
+        ensure!(
+            self.subject.is_empty() || !needs_gateway,
+            "--subject: only the gateway takes all of `mixed`"
+        );
         Ok(())
     }
 }

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 
-use super::Options;
 use super::client::{self, Crowd, Said};
 use super::packet::Publish;
 use super::secure::Associations;
@@ -14,6 +13,7 @@ use super::sink::Sink;
 use super::subject::Subject;
 use super::system::{self, Batch, Source};
 use super::tally::Tally;
+use super::{Options, Workload};
 
 /// The stage.
 #[derive(Debug)]
@@ -46,7 +46,8 @@ impl Stage {
         let mut stage = Self {
             crowd: Crowd::new(options.clients, options.samples),
             sink,
-            tally: Tally::new(is_other),
+            // What others publish is theirs, but a read has a number that they repeat.
+            tally: Tally::new(is_other && options.workload != Workload::Read),
             subject,
             ports,
             secure,
