@@ -1,7 +1,7 @@
 //! Builds a gateway from its configuration, and stops it: the only file that names everything.
 //!
 //! Translators are proved, the store is opened, what DTLS needs is read, sockets are bound; the broker, if it is ours, and the session to it
-//! start, then the shards, then the downlink thread; at last the folder of object definitions and the credentials are
+//! start, then the shards, then the downlink thread; at last the folder of object definitions, the credentials and the tokens are
 //! watched, and the translators. Stopping goes the other way, so that what was taken in still goes out.
 
 mod keeping;
@@ -20,13 +20,13 @@ use tidegate_proto::lwm2m::model::Models;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 
-use crate::admin::{self, View};
+use crate::admin::{Door, Tokens, View};
 use crate::bridge::{Downlink, Faults, Shared, UplinkBridge};
 use crate::config::{self, BrokerAddress, Config};
 use crate::deployment::{self, Deployment, Outlet};
 use crate::model::{self, Folder, Readers, Reading, Watch};
 use crate::mqtt::{
-    EmbeddedBroker, Gauge, Lane, Outbox, OutboxOptions, Session, SessionGauge, SessionOptions,
+    EmbeddedBroker, Lane, Outbox, OutboxOptions, Session, SessionOptions,
 };
 use crate::net::{Clock, Directory, Inherited, Rates, ReceiveBuffers, Shard, ShardHandle, Tally};
 use crate::plugin::Engine;
@@ -44,6 +44,7 @@ pub struct Gateway {
     models: Watch,
     translators: deployment::Watch,
     security: Option<security::Running>,
+    tokens: Option<Arc<Tokens>>,
     keeping: Option<Keeping>,
     stop: watch::Sender<bool>,
     shards: Vec<JoinHandle<()>>,
@@ -68,7 +69,7 @@ impl Gateway {
         let mut inherited = Inherited::take().context("sockets of the service manager")?;
         let coap = inherited.bind("[coap] listen", &config.coap.listen, count.into())?;
         let dtls = inherited.bind("[dtls] listen", &config.dtls.listen, count.into())?;
-        let http = admin::bind(&config.http.listen)?;
+        let http = Door::open(&config.http)?;
         let listening = (addresses(&coap), addresses(&dtls));
         let receivers = ReceiveBuffers::of(coap.iter().chain(&dtls).flatten());
         let (embedded, options) = broker(config).await?;
@@ -110,8 +111,21 @@ impl Gateway {
             board: Arc::default(),
             lane,
         };
-        let seen = view(&outlet, session.gauge(), outbox, tallies, receivers, keeping.as_ref());
-        admin::serve(http, &seen, &stopped)?;
+        let seen = View {
+            translators: Arc::clone(&outlet.board),
+            routing: Arc::clone(&shared.routing),
+            models: Arc::clone(&shared.models),
+            directory: Arc::clone(&shared.directory),
+            shards: handles.clone(),
+            clock: shared.clock,
+            session: session.gauge(),
+            outbox,
+            tallies,
+            receivers,
+            store: keeping.as_ref().map(Keeping::gauge),
+        };
+        let tokens = http.tokens();
+        http.serve(&seen, &stopped)?;
         let translators = deployment::Watch::start(deployment, outlet, slots, LOOK_EVERY, stopped.clone())?;
         let security = security.map(|security| security.start(config, handles.clone(), stopped.clone()));
         let readers = Readers { current: Arc::clone(&shared.models), shards: handles.clone() };
@@ -126,6 +140,7 @@ impl Gateway {
             models,
             translators,
             security,
+            tokens,
             keeping,
             stop,
             shards,
@@ -155,12 +170,15 @@ impl Gateway {
         &self.session
     }
 
-    /// Read the configuration again, the translators, the folder of object definitions and the credentials.
+    /// Read the configuration again, the translators, the folder of object definitions, the credentials and the tokens.
     pub fn read_again(&self) {
         self.translators.read_again();
         self.models.read_again();
         if let Some(security) = &self.security {
             security.read_again();
+        }
+        if let Some(tokens) = &self.tokens {
+            tokens.read_again();
         }
     }
 
@@ -241,27 +259,6 @@ pub(crate) async fn stop_signal() -> anyhow::Result<&'static str> {
 /// Where sockets listen; those of the first shard, as all share their ports.
 fn addresses(by_shard: &[Vec<UdpSocket>]) -> Vec<SocketAddr> {
     by_shard.iter().take(1).flatten().filter_map(|socket| socket.local_addr().ok()).collect()
-}
-
-/// What an operator's tools can see.
-fn view(
-    outlet: &Outlet,
-    session: SessionGauge,
-    outbox: Gauge,
-    tallies: Vec<Arc<Tally>>,
-    receivers: ReceiveBuffers,
-    keeping: Option<&Keeping>,
-) -> View {
-    View {
-        translators: Arc::clone(&outlet.board),
-        routing: Arc::clone(&outlet.routing),
-        directory: Arc::clone(&outlet.directory),
-        session,
-        outbox,
-        tallies,
-        receivers,
-        store: keeping.map(Keeping::gauge),
-    }
 }
 
 /// The embedded broker, if it is wanted, and how to reach the broker.

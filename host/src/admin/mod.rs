@@ -1,29 +1,36 @@
 //! `[http]`: what an operator's tools ask a running gateway.
 //!
-//! `GET /healthz` says that it runs, `GET /status` how each translator stands, `GET /metrics` what was counted, as
-//! Prometheus reads it. Started by `app`. Nothing here is on the way of a notification: it reads what others have left.
+//! [`listener`] accepts; [`access`] says who may do what; [`status`] and the other parts have the routes, each with the role that
+//! it needs ([`table`]); what cannot be answered is a [`problem`]. Started by `app`. Nothing here is on the way of a
+//! notification: it reads what others have left.
 
+mod access;
+mod listener;
 mod load;
 mod metrics;
+mod problem;
+mod status;
+mod table;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
-use axum::Router;
-use axum::extract::State;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::IntoResponse;
-use axum::routing::get;
-use serde_json::{Value as Json, json};
-use tokio::sync::watch;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::{from_fn, from_fn_with_state};
+use tidegate_proto::lwm2m::model::Models;
+use tokio::sync::{Semaphore, watch};
 
+pub(crate) use self::access::Access;
+pub(crate) use self::access::{Role, TokenFile, Tokens};
+use self::listener::{CONNECTIONS, Tls};
+use self::table::Table;
 use crate::bridge::Routing;
+use crate::config::Http;
 use crate::deployment::Board;
 use crate::mqtt::{Gauge, SessionGauge};
-use crate::net::count::Totals;
-use crate::net::{Directory, ReceiveBuffers, Tally};
+use crate::net::{Clock, Directory, ReceiveBuffers, ShardHandle, Tally};
 use crate::store;
 
 /// What there is to see.
@@ -31,7 +38,11 @@ use crate::store;
 pub(crate) struct View {
     pub(crate) translators: Board,
     pub(crate) routing: Arc<ArcSwap<Routing>>,
+    pub(crate) models: Arc<ArcSwap<Models>>,
     pub(crate) directory: Arc<Directory>,
+    /// All shards, by number.
+    pub(crate) shards: Vec<ShardHandle>,
+    pub(crate) clock: Clock,
     pub(crate) session: SessionGauge,
     pub(crate) outbox: Gauge,
     pub(crate) tallies: Vec<Arc<Tally>>,
@@ -40,99 +51,61 @@ pub(crate) struct View {
     pub(crate) store: Option<store::Gauge>,
 }
 
-/// Listens, so that a port that is taken is told before anything runs.
-pub(crate) fn bind(listen: &[SocketAddr]) -> anyhow::Result<Vec<TcpListener>> {
-    let bind = |address: &SocketAddr| {
-        let listener = TcpListener::bind(address).with_context(|| format!("[http] listen: {address}"))?;
-        listener.set_nonblocking(true)?;
-        Ok(listener)
-    };
-    listen.iter().map(bind).collect()
-}
-
-/// Answers until `stop` changes. Needs a tokio runtime.
-pub(crate) fn serve(
+/// Sockets that listen, and what decides who may use them.
+#[derive(Debug)]
+pub(crate) struct Door {
     listeners: Vec<TcpListener>,
-    view: &View,
-    stop: &watch::Receiver<bool>,
-) -> anyhow::Result<()> {
-    for listener in listeners {
-        let listener = tokio::net::TcpListener::from_std(listener)?;
-        let router = router(view.clone());
-        let mut stop = stop.clone();
-        tokio::spawn(async move {
-            let stopped = async move {
-                // Also when the gateway is gone without a word.
-                let _ = stop.changed().await;
-            };
-            if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
-                tracing::error!(%error, "HTTP");
-            }
-        });
+    tls: Option<Arc<Tls>>,
+    tokens: Option<Arc<Tokens>>,
+    max_body: usize,
+}
+
+impl Door {
+    /// Listens and reads tokens and certificate, so that what is wrong with them is told before anything runs.
+    pub(crate) fn open(http: &Http) -> anyhow::Result<Self> {
+        let bind = |address| listener::bind(address).with_context(|| format!("[http] listen: {address}"));
+        let listeners = http.listen.iter().copied().map(bind).collect::<anyhow::Result<_>>()?;
+        let tokens = http.tokens.as_deref().filter(|_| !http.listen.is_empty()).map(Tokens::open);
+        let tokens = tokens.transpose().context("http.tokens")?.map(Arc::new);
+        let tls = http.certificate.clone().map(|(certificate, key)| Tls::open(certificate, key));
+        let tls = tls.transpose()?.map(Arc::new);
+        if let (None, Some(address)) = (&tls, http.listen.iter().find(|address| !address.ip().is_loopback())) {
+            tracing::warn!(%address, "HTTP without TLS: tokens cross the network in the clear; see `http.certificate`");
+        }
+        Ok(Self { listeners, tls, tokens, max_body: http.max_body })
     }
-    Ok(())
+
+    /// Who may use it; none: whoever is on this machine.
+    pub(crate) fn tokens(&self) -> Option<Arc<Tokens>> {
+        self.tokens.clone()
+    }
+
+    /// Answers until `stop` changes. Needs a tokio runtime.
+    pub(crate) fn serve(self, view: &View, stop: &watch::Receiver<bool>) -> anyhow::Result<()> {
+        let room = Arc::new(Semaphore::new(CONNECTIONS));
+        let access = Access::new(self.tokens);
+        let router = router(view.clone(), access, self.max_body);
+        for listener in self.listeners {
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            let (tls, room) = (self.tls.clone(), Arc::clone(&room));
+            tokio::spawn(listener::serve(listener, tls, router.clone(), room, stop.clone()));
+        }
+        Ok(())
+    }
 }
 
-fn router(view: View) -> Router {
-    Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/status", get(status))
-        .route("/metrics", get(metrics))
+fn router(view: View, access: Access, max_body: usize) -> axum::Router {
+    table()
+        .into_router()
         .with_state(view)
+        .layer(DefaultBodyLimit::max(max_body))
+        .layer(from_fn_with_state(access, access::gate))
+        .layer(from_fn(problem::dress))
 }
 
-async fn status(State(view): State<View>) -> impl IntoResponse {
-    let translators = view.translators.load_full();
-    let outbox = view.outbox.counts();
-    let status = json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "clients": view.directory.len(),
-        "translators": *translators,
-        "mqtt": mqtt(&view.session),
-        "outbox": {
-            "waiting": outbox.waiting,
-            "bytes": outbox.bytes,
-            "recovered": outbox.recovered,
-            "dropped": outbox.dropped,
-            "unreadable": outbox.unreadable,
-            "damaged-files": outbox.damaged,
-            "lost": outbox.lost,
-            "degraded": outbox.degraded > 0,
-        },
-        "load": load::status(&Totals::of(&view.tallies), view.receivers.dropped()),
-        "store": view.store.as_ref().map(load::store_status),
-    });
-    ([(CONTENT_TYPE, "application/json")], format!("{status}\n"))
-}
-
-fn mqtt(session: &SessionGauge) -> Json {
-    let (connection, counts) = (session.connection(), session.counts());
-    let refused = connection.refused.iter();
-    let refused = refused.map(|it| json!({ "filter": it.filter, "reason": it.reason })).collect::<Vec<_>>();
-    let publication = connection.refused_publication;
-    json!({
-        "broker": session.broker(),
-        "connected": connection.connected,
-        "subscribed": connection.subscribed,
-        "error": connection.error,
-        "refused-subscriptions": refused,
-        "refused-publication": publication.map(|it| json!({ "topic": it.topic, "reason": it.reason })),
-        "connections": counts.connections,
-        "failures": counts.failures,
-        "published": counts.published,
-        "acknowledged": counts.acknowledged,
-        "received": counts.received,
-        "dropped": { "refused": counts.refused, "unfit": counts.unfit, "untaken": counts.untaken },
-    })
-}
-
-async fn metrics(State(view): State<View>) -> impl IntoResponse {
-    let routing = view.routing.load_full();
-    let clients = view.directory.len();
-    let (slots, serving) = (routing.slots(), routing.serving().len());
-    let mut text = metrics::render(slots, serving, clients, &view.outbox.counts(), &view.session);
-    text += &load::metrics(&Totals::of(&view.tallies), view.receivers.dropped(), view.store.as_ref());
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
+/// All that is served: a line for each part.
+fn table() -> Table {
+    Table::new().merge(status::routes())
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod lift;
 mod lower;
 mod message;
 mod route;
+mod secret;
 pub mod uplink;
 
 use std::sync::Arc;
@@ -25,6 +26,7 @@ pub use downlink::Downlink;
 pub use fault::Faults;
 pub use held::{HeldChange, HeldEvent, HoldKeeper, STEP};
 pub use route::{Claim, Pattern, Routing};
+pub(crate) use secret::{covers_secret, is_secret};
 use tidegate_proto::lwm2m::model::Models;
 pub use uplink::UplinkBridge;
 

@@ -5,6 +5,7 @@
 mod bench;
 mod credentials;
 mod plugin;
+mod token;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -56,6 +57,7 @@ where
         }
         Command::Check(file) => check(&file.load()?),
         Command::Credentials(options) => credentials::run(&options),
+        Command::Token(options) => token::run(&options),
         Command::Plugin(options) => plugin::run(&options),
         Command::Bench(options) => bench::run(*options, &line.log),
         Command::Demo(options) => runtime()?.block_on(demo(options)),
@@ -84,6 +86,8 @@ enum Command {
     Check(ConfigFile),
     /// Say who may connect over DTLS, and by which key
     Credentials(credentials::Credentials),
+    /// Say who may use the dashboard and the REST API
+    Token(token::Token),
     /// Write, build, test and check translators before they serve
     Plugin(plugin::Plugin),
     /// Measure what a gateway costs, with simulated clients and a broker that only counts

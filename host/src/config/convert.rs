@@ -9,12 +9,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::error::{ConfigError, Source};
+use super::http::http;
 use super::raw::{self, At};
 use super::value::{
     address, addresses, beside, count, duration, duration_or_zero, filters, flag, fuel, json, path, size,
 };
 use super::{
-    Broker, BrokerAddress, Coap, Config, Dtls, Embedded, Http, Limits, Models, Mqtt, MqttVersion, OnFault,
+    Broker, BrokerAddress, Coap, Config, Dtls, Embedded, Limits, Models, Mqtt, MqttVersion, OnFault,
     Origin, Outbox, Plugins, Registration, Route, Store, Translator, WhenFull,
 };
 
@@ -38,9 +39,7 @@ impl TryFrom<Draft<'_>> for Config {
         let routes = routes.collect::<Result<_, _>>()?;
         Ok(Self {
             mqtt: mqtt(&source, &raw.mqtt)?,
-            http: Http {
-                listen: addresses(&source, "http.listen", &raw.http.listen, Http::default().listen)?,
-            },
+            http: http(&source, &raw.http)?,
             store: store(&source, &raw.store),
             registration: registration(&source, &raw.registration)?,
             models: Models { directory: path(&source, &raw.models.directory, &Models::default().directory) },

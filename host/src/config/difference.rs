@@ -16,8 +16,13 @@ impl Config {
             ("coap.rate-limit-source", *rate_limit_source != other.coap.rate_limit_source),
             ("coap.rate-limit", *rate_limit != other.coap.rate_limit),
         ];
-        let Http { listen } = http;
-        let http = ("http.listen", *listen != other.http.listen);
+        let Http { listen, tokens, certificate, max_body } = http;
+        let http = [
+            ("http.listen", *listen != other.http.listen),
+            ("http.tokens", *tokens != other.http.tokens),
+            ("http.certificate", *certificate != other.http.certificate),
+            ("http.max-body", *max_body != other.http.max_body),
+        ];
         let Store { path, associations } = store;
         let store = [
             ("store.path", *path != other.store.path),
@@ -35,7 +40,7 @@ impl Config {
         let Plugins { directory, limits: _ } = plugins;
         let plugins = ("plugins.directory", *directory != other.plugins.directory);
         let all = coap.into_iter().chain(dtls_differences(dtls, &other.dtls));
-        let all = all.chain(mqtt_differences(mqtt, &other.mqtt)).chain([http]).chain(store);
+        let all = all.chain(mqtt_differences(mqtt, &other.mqtt)).chain(http).chain(store);
         let all = all.chain(registration).chain([models, plugins]);
         all.filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
     }
@@ -139,6 +144,8 @@ mod tests {
             ("mqtt.max-packet", "\"1MiB\""),
             ("mqtt.embedded.listen", "[\"127.0.0.1:9\"]"),
             ("http.listen", "[]"),
+            ("http.tokens", "\"x\""),
+            ("http.max-body", "\"1MiB\""),
             ("store.path", "\"x\""),
             ("store.associations", "false"),
             ("registration.lifetime-min", "\"9s\""),
@@ -163,5 +170,7 @@ mod tests {
         let before = parse(broker);
         let after = parse(&format!("{broker}mqtt.ca = \"c\"\nmqtt.certificate = \"p\"\nmqtt.key = \"k\""));
         assert_eq!(before.needs_restart(&after), ["mqtt.ca", "mqtt.certificate"]);
+        let after = parse("http.certificate = \"c\"\nhttp.key = \"k\"\n");
+        assert_eq!(Config::default().needs_restart(&after), ["http.certificate"]);
     }
 }

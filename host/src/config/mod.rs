@@ -9,6 +9,7 @@ mod convert;
 mod difference;
 mod error;
 mod filter;
+mod http;
 mod raw;
 mod units;
 mod value;
@@ -22,6 +23,7 @@ pub use broker::{BrokerAddress, BrokerAddressError, Scheme};
 pub use error::ConfigError;
 pub(crate) use error::{Source, unknown_key};
 pub use filter::{check_filter, matches_filter};
+pub use http::Http;
 pub(crate) use value::json;
 
 /// The whole configuration.
@@ -314,19 +316,6 @@ pub struct Embedded {
 impl Default for Embedded {
     fn default() -> Self {
         Self { listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 1883))] }
-    }
-}
-
-/// `[http]`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Http {
-    /// Where to listen; empty is off.
-    pub listen: Vec<SocketAddr>,
-}
-
-impl Default for Http {
-    fn default() -> Self {
-        Self { listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 18083))] }
     }
 }
 

@@ -84,9 +84,13 @@ pub(super) struct Embedded {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub(super) struct Http {
     pub(super) listen: ListAt<String>,
+    pub(super) tokens: At<String>,
+    pub(super) certificate: At<String>,
+    pub(super) key: At<String>,
+    pub(super) max_body: At<String>,
 }
 
 #[derive(Default, Deserialize)]

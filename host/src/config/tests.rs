@@ -93,6 +93,9 @@ fn errors_name_line_and_key_and_what_would_be_right() {
         ("[mqtt]\nkeep-alive = 30", 2, "mqtt.keep-alive", "expected a string"),
         ("[mqtt]\nmax-packet = \"1MB\"", 2, "mqtt.max-packet", "16MiB"),
         ("[http]\nlisten = [\"80\"]", 2, "http.listen", "not an address and port"),
+        ("[http]\nlisten = [\"0.0.0.0:80\"]", 2, "http.listen", "`tidegate token add`"),
+        ("[http]\nkey = \"k\"", 2, "http.key", "`certificate`, beside it"),
+        ("[http]\nmax-body = \"9B\"", 2, "http.max-body", "from \"1KiB\""),
         ("[store]\nassociations = \"yes\"", 2, "store.associations", "expected a boolean"),
         ("[registration]\nlifetime-min = \"30\"", 2, "registration.lifetime-min", "write it like \"250ms\""),
         (
@@ -195,7 +198,11 @@ fn what_is_typed_arrives() {
         client-id = "g1"
         keep-alive = "10s"
         [http]
-        listen = []
+        listen = ["0.0.0.0:18083"]
+        tokens = "tokens.toml"
+        certificate = "cert.pem"
+        key = "/run/key.pem"
+        max-body = "1MiB"
         [plugins]
         wall = "1s"
         [[translator]]
@@ -237,7 +244,13 @@ fn what_is_typed_arrives() {
     assert_eq!((config.mqtt.version, config.mqtt.keep_alive), (MqttVersion::V4, Duration::from_secs(10)));
     assert_eq!(config.mqtt.username.as_deref(), Some("gateway"));
     assert_eq!(config.mqtt.password_file.as_deref(), Some(Path::new("/etc/tidegate/secret")));
-    assert_eq!(config.http, Http { listen: Vec::new() });
+    let http = Http {
+        listen: vec!["0.0.0.0:18083".parse().unwrap()],
+        tokens: Some("/etc/tidegate/tokens.toml".into()),
+        certificate: Some(("/etc/tidegate/cert.pem".into(), "/run/key.pem".into())),
+        max_body: 1 << 20,
+    };
+    assert_eq!(config.http, http);
     assert_eq!(config.plugins.directory, Path::new("/etc/tidegate/plugins"));
     let translator = config.translator("meter").unwrap();
     assert_eq!(translator.artifact.as_deref(), Some(Path::new("/opt/meter.wasm")));

@@ -1,0 +1,129 @@
+//! What a request gets that cannot be answered: `application/problem+json` (RFC 9457).
+
+use axum::Json;
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+/// Why a request is not answered as it was meant. A handler returns it as its error.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Problem {
+    /// `about:blank`, or `urn:tidegate:problem:` and a word that programs can rely on.
+    #[serde(rename = "type")]
+    kind: String,
+    /// What the status says, in words.
+    title: String,
+    #[serde(serialize_with = "code")]
+    status: StatusCode,
+    /// What is wrong here, and what would be right.
+    detail: String,
+    /// The part of the request that is wrong, such as `timeout`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<String>,
+}
+
+impl Problem {
+    /// Of this status, with what is wrong in a sentence.
+    pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self {
+            kind: "about:blank".to_owned(),
+            title: status.canonical_reason().unwrap_or("Error").to_owned(),
+            status,
+            detail: detail.into(),
+            field: None,
+        }
+    }
+
+    /// 400: the request says something that cannot be meant, in this field.
+    pub(crate) fn bad(field: &str, detail: impl Into<String>) -> Self {
+        Self { field: Some(field.to_owned()), ..Self::new(StatusCode::BAD_REQUEST, detail) }
+    }
+
+    /// 404.
+    pub(crate) fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, detail)
+    }
+
+    /// 404 for a client that is not registered.
+    pub(crate) fn unknown_client(endpoint: &str) -> Self {
+        Self::not_found(format!("no client is registered as `{endpoint}`")).of_kind("unknown-client")
+    }
+
+    /// With a word that programs can rely on.
+    #[must_use]
+    pub(crate) fn of_kind(self, kind: &str) -> Self {
+        Self { kind: format!("urn:tidegate:problem:{kind}"), ..self }
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = self.status;
+        (status, [(CONTENT_TYPE, PROBLEM_JSON)], Json(self)).into_response()
+    }
+}
+
+/// Middleware: what axum itself refuses, in plain text, becomes a problem, too; and no answer is taken for something else than
+/// it is, or kept.
+pub(super) async fn dress(request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let mut response = if is_bare(&response) { dressed(response).await } else { response };
+    let headers = response.headers_mut();
+    for (name, value) in HEADERS {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    response
+}
+
+fn is_bare(response: &Response) -> bool {
+    let status = response.status();
+    let has_type = response.headers().get(CONTENT_TYPE).is_some_and(|of| !of.as_bytes().starts_with(b"text/plain"));
+    (status.is_client_error() || status.is_server_error()) && !has_type && !is_meant(response.headers())
+}
+
+/// Whether a part of the API says errors in plain text on purpose.
+fn is_meant(headers: &HeaderMap) -> bool {
+    headers.contains_key(PLAIN)
+}
+
+async fn dressed(response: Response) -> Response {
+    let (mut parts, body) = response.into_parts();
+    let text = to_bytes(body, LARGEST_TEXT).await.unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let detail = match parts.status {
+        StatusCode::NOT_FOUND if text.is_empty() => "there is nothing at this path".to_owned(),
+        StatusCode::METHOD_NOT_ALLOWED if text.is_empty() => {
+            "this path does not take that method; `Allow` says which it takes".to_owned()
+        }
+        _ => text.trim().to_owned(),
+    };
+    let problem = Problem::new(parts.status, detail);
+    parts.headers.remove(CONTENT_LENGTH);
+    parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+    let body = serde_json::to_vec(&problem).unwrap_or_default();
+    Response::from_parts(parts, Body::from(body))
+}
+
+fn code<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u16(status.as_u16())
+}
+
+/// A header of answers whose plain text is meant: those in Leshan's shape.
+pub(super) const PLAIN: &str = "x-tidegate-plain";
+const PROBLEM_JSON: &str = "application/problem+json";
+const HEADERS: [(&str, &str); 3] =
+    [("x-content-type-options", "nosniff"), ("cache-control", "no-store"), ("referrer-policy", "no-referrer")];
+/// Of what axum says.
+const LARGEST_TEXT: usize = 64 << 10;

@@ -1,0 +1,84 @@
+//! How the gateway stands: `/healthz`, `/readyz`, `/status`, `/metrics`.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+use serde_json::{Value as Json, json};
+
+use super::access::Role;
+use super::table::Table;
+use super::{View, load, metrics};
+use crate::mqtt::SessionGauge;
+use crate::net::count::Totals;
+
+pub(super) fn routes() -> Table {
+    Table::new()
+        .open("/healthz", || async { "ok\n" })
+        .open("/readyz", ready)
+        .get("/status", Role::Read, status)
+        .get("/metrics", Role::Read, metrics)
+}
+
+/// Whether clients can be served to the end: the broker is connected and has answered the subscriptions.
+async fn ready(State(view): State<View>) -> impl IntoResponse {
+    let connection = view.session.connection();
+    if connection.connected && connection.subscribed {
+        return (StatusCode::OK, [(CONTENT_TYPE, "text/plain")], "ready\n");
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, [(CONTENT_TYPE, "text/plain; charset=utf-8")], "the MQTT broker is not connected\n")
+}
+
+async fn status(State(view): State<View>) -> impl IntoResponse {
+    let translators = view.translators.load_full();
+    let outbox = view.outbox.counts();
+    let status = json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "clients": view.directory.len(),
+        "translators": *translators,
+        "mqtt": mqtt(&view.session),
+        "outbox": {
+            "waiting": outbox.waiting,
+            "bytes": outbox.bytes,
+            "recovered": outbox.recovered,
+            "dropped": outbox.dropped,
+            "unreadable": outbox.unreadable,
+            "damaged-files": outbox.damaged,
+            "lost": outbox.lost,
+            "degraded": outbox.degraded > 0,
+        },
+        "load": load::status(&Totals::of(&view.tallies), view.receivers.dropped()),
+        "store": view.store.as_ref().map(load::store_status),
+    });
+    ([(CONTENT_TYPE, "application/json")], format!("{status}\n"))
+}
+
+fn mqtt(session: &SessionGauge) -> Json {
+    let (connection, counts) = (session.connection(), session.counts());
+    let refused = connection.refused.iter();
+    let refused = refused.map(|it| json!({ "filter": it.filter, "reason": it.reason })).collect::<Vec<_>>();
+    let publication = connection.refused_publication;
+    json!({
+        "broker": session.broker(),
+        "connected": connection.connected,
+        "subscribed": connection.subscribed,
+        "error": connection.error,
+        "refused-subscriptions": refused,
+        "refused-publication": publication.map(|it| json!({ "topic": it.topic, "reason": it.reason })),
+        "connections": counts.connections,
+        "failures": counts.failures,
+        "published": counts.published,
+        "acknowledged": counts.acknowledged,
+        "received": counts.received,
+        "dropped": { "refused": counts.refused, "unfit": counts.unfit, "untaken": counts.untaken },
+    })
+}
+
+async fn metrics(State(view): State<View>) -> impl IntoResponse {
+    let routing = view.routing.load_full();
+    let clients = view.directory.len();
+    let (slots, serving) = (routing.slots(), routing.serving().len());
+    let mut text = metrics::render(slots, serving, clients, &view.outbox.counts(), &view.session);
+    text += &load::metrics(&Totals::of(&view.tallies), view.receivers.dropped(), view.store.as_ref());
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
+}
