@@ -21,7 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 
 use crate::admin::{Door, Tokens, View};
-use crate::bridge::{Downlink, Faults, Shared, UplinkBridge};
+use crate::bridge::{Desk, Downlink, Faults, Operator, Shared, UplinkBridge};
 use crate::config::{self, BrokerAddress, Config};
 use crate::deployment::{self, Deployment, Outlet};
 use crate::model::{self, Folder, Readers, Reading, Watch};
@@ -116,6 +116,7 @@ impl Gateway {
             routing: Arc::clone(&shared.routing),
             models: Arc::clone(&shared.models),
             directory: Arc::clone(&shared.directory),
+            operator: Operator::new(&shared, handles.clone()),
             shards: handles.clone(),
             clock: shared.clock,
             session: session.gauge(),
@@ -320,6 +321,7 @@ fn share(deployment: &Deployment, models: Models) -> Shared {
         models: Arc::new(ArcSwap::from_pointee(models)),
         routing: Arc::new(ArcSwap::from_pointee(deployment.routing())),
         faults: Arc::new(Faults::new()),
+        desk: Desk::default(),
         clock: Clock::start(),
     }
 }

@@ -5,12 +5,15 @@
 //! notification: it reads what others have left.
 
 mod access;
+mod ask;
+mod client;
 mod listener;
 mod load;
 mod metrics;
 mod problem;
 mod status;
 mod table;
+mod time;
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -26,7 +29,7 @@ pub(crate) use self::access::Access;
 pub(crate) use self::access::{Role, TokenFile, Tokens};
 use self::listener::{CONNECTIONS, Tls};
 use self::table::Table;
-use crate::bridge::Routing;
+use crate::bridge::{Operator, Routing};
 use crate::config::Http;
 use crate::deployment::Board;
 use crate::mqtt::{Gauge, SessionGauge};
@@ -43,6 +46,8 @@ pub(crate) struct View {
     /// All shards, by number.
     pub(crate) shards: Vec<ShardHandle>,
     pub(crate) clock: Clock,
+    /// Who asks clients on behalf of an operator.
+    pub(crate) operator: Operator,
     pub(crate) session: SessionGauge,
     pub(crate) outbox: Gauge,
     pub(crate) tallies: Vec<Arc<Tally>>,
@@ -105,7 +110,7 @@ fn router(view: View, access: Access, max_body: usize) -> axum::Router {
 
 /// All that is served: a line for each part.
 fn table() -> Table {
-    Table::new().merge(status::routes())
+    Table::new().merge(status::routes()).merge(client::routes())
 }
 
 #[cfg(test)]

@@ -8,9 +8,10 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// Why a request is not answered as it was meant. A handler returns it as its error.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Problem {
     /// `about:blank`, or `urn:tidegate:problem:` and a word that programs can rely on.
     #[serde(rename = "type")]
@@ -18,6 +19,7 @@ pub(crate) struct Problem {
     /// What the status says, in words.
     title: String,
     #[serde(serialize_with = "code")]
+    #[schema(value_type = u16)]
     status: StatusCode,
     /// What is wrong here, and what would be right.
     detail: String,

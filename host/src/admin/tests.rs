@@ -6,6 +6,7 @@ use axum::http::Method;
 use serde_json::json;
 
 use super::*;
+use crate::bridge::{Desk, Faults, Shared};
 use crate::config::{BrokerAddress, Mqtt};
 use crate::mqtt::{Outbox, Session, SessionOptions};
 use crate::plugin::{Artifact, Engine, Generation, Limits, Policy, Slot};
@@ -22,14 +23,23 @@ fn view() -> (View, Session) {
     let (_lanes, drain) = Outbox::in_memory(1, 1);
     let options = SessionOptions::new(&Mqtt::default(), BrokerAddress::tcp("127.0.0.1", 9)).unwrap();
     let (session, _incoming) = Session::start(&options, drain, Vec::new()).unwrap();
+    let shared = Shared {
+        directory: Arc::new(Directory::new()),
+        models: Arc::new(ArcSwap::from_pointee(Models::built_in())),
+        routing: Arc::new(ArcSwap::from_pointee(routing)),
+        faults: Arc::new(Faults::new()),
+        desk: Desk::default(),
+        clock: Clock::start(),
+    };
     let view = View {
         session: session.gauge(),
         translators: Arc::new(ArcSwap::from_pointee(board)),
-        routing: Arc::new(ArcSwap::from_pointee(routing)),
-        models: Arc::new(ArcSwap::from_pointee(Models::built_in())),
-        directory: Arc::new(Directory::new()),
+        routing: Arc::clone(&shared.routing),
+        models: Arc::clone(&shared.models),
+        directory: Arc::clone(&shared.directory),
+        operator: Operator::new(&shared, Vec::new()),
         shards: Vec::new(),
-        clock: Clock::start(),
+        clock: shared.clock,
         outbox: Outbox::in_memory(1, 1).1.gauge(),
         tallies: vec![Tally::new()],
         receivers: ReceiveBuffers::default(),

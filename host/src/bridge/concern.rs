@@ -4,6 +4,7 @@ use tidegate_proto::lwm2m::format;
 use tidegate_proto::lwm2m::registration::Registration;
 use tidegate_proto::lwm2m::server::{Event, Settlement};
 
+use super::desk::Desk;
 use crate::plugin::contract::events;
 
 /// What is told the sender of a Send that cannot be read. Other unreadable content has been asked for, and whoever has
@@ -38,6 +39,8 @@ pub(super) fn here(event: &Event) -> Option<&str> {
 pub(super) enum Concerned<'a> {
     Asker(&'a str),
     Routes(&'a Registration),
+    /// It is the answer to an operator.
+    Operator(&'a str),
     /// It is for the log only.
     Nobody,
 }
@@ -47,7 +50,10 @@ pub(super) fn concerned(event: &Event) -> Concerned<'_> {
         Event::Answered { asked, .. }
         | Event::Notified { asked, .. }
         | Event::Progressed { asked, .. }
-        | Event::Failed { asked, .. } => Concerned::Asker(&asked.context),
+        | Event::Failed { asked, .. } => match Desk::ticket(&asked.context) {
+            Some(ticket) => Concerned::Operator(ticket),
+            None => Concerned::Asker(&asked.context),
+        },
         Event::Registered { registration, .. }
         | Event::Updated { registration, .. }
         | Event::Ended { registration, .. }

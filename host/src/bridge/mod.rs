@@ -8,6 +8,7 @@
 mod address;
 mod callers;
 mod concern;
+mod desk;
 pub mod downlink;
 mod fault;
 mod held;
@@ -22,6 +23,7 @@ pub mod uplink;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+pub(crate) use desk::{Answer, Desk, Operator, Outcome, Ticket, TicketState, Undone};
 pub use downlink::Downlink;
 pub use fault::Faults;
 pub use held::{HeldChange, HeldEvent, HoldKeeper, STEP};
@@ -43,6 +45,8 @@ pub struct Shared {
     pub routing: Arc<ArcSwap<Routing>>,
     /// Where translators' failures are told.
     pub faults: Arc<Faults>,
+    /// What operators have asked.
+    pub(crate) desk: Desk,
     /// Time.
     pub clock: Clock,
 }
@@ -59,6 +63,14 @@ pub(crate) fn bind_context(slot: &str, context: &str) -> Arc<str> {
 /// The slot's name and the translator's context.
 pub(crate) fn split_context(bound: &str) -> (&str, &str) {
     bound.split_once(SEPARATOR).unwrap_or(("", bound))
+}
+
+/// Who asked for what has this context: the translator's slot, or `operator`.
+pub(crate) fn asker(bound: &str) -> &str {
+    match split_context(bound).0 {
+        "" => "operator",
+        slot => slot,
+    }
 }
 
 /// Cannot be part of a slot's name.

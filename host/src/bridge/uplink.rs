@@ -108,6 +108,9 @@ impl UplinkBridge {
                     self.attend(slot, event, &mut outcome);
                 }
             }
+            Concerned::Operator(ticket) => {
+                self.shared.desk.take(ticket, event, &self.shared.models.load());
+            }
             Concerned::Nobody => {}
         }
         outcome

@@ -9,6 +9,8 @@ use tidegate_proto::lwm2m::model::Models;
 use tidegate_proto::lwm2m::server::{Handover, Request};
 use tokio::sync::{mpsc, oneshot};
 
+use super::question::Question;
+
 /// What others ask of a shard.
 #[derive(Debug)]
 pub enum Command {
@@ -42,6 +44,8 @@ pub enum Command {
     Kept(Vec<(u64, u64)>),
     /// What has changed of clients up to this turn is durable.
     ClientsKept(u64),
+    /// Answer a question of an operator's tool.
+    Show(Question),
     /// Say that this was read.
     Answer(oneshot::Sender<()>),
 }

@@ -13,6 +13,7 @@ mod batch;
 mod handover;
 mod publish;
 mod restart;
+mod show;
 mod wire;
 
 use std::io;
@@ -359,6 +360,7 @@ impl<U: Uplink> Driver<U> {
                 }
             }
             Command::ClientsKept(turn) => self.server.kept(now, turn),
+            Command::Show(question) => return self.show(now, question),
             // The turn itself is all that is wanted.
             Command::Wake => {}
             Command::Answer(answer) => drop(answer.send(())),

@@ -39,7 +39,7 @@ impl<U: Uplink> Driver<U> {
     }
 
     /// Keep the directory true, and registrations one for each endpoint.
-    pub(super) fn enter_registration(&self, registration: &Registration) {
+    pub(super) fn enter_registration(&self, registration: &Arc<Registration>) {
         let Some(other) = self.directory.enter(registration, self.number) else { return };
         // Two devices of one name registered at two shards in the same moment: the later one stays.
         if let Some(other) = self.others.get(usize::from(other))

@@ -1,8 +1,8 @@
-//! Dates as text (RFC 3339), which some clients give for resources of type Time.
+//! Dates as text (RFC 3339), which some clients give for resources of type Time, and operators in what they ask.
 
 /// Seconds since 1970 of a date and time such as `2013-05-02T10:40:15Z`; a fraction of a second is left away. None if
 /// the text is no date.
-pub(super) fn seconds(text: &str) -> Option<i64> {
+pub fn seconds(text: &str) -> Option<i64> {
     let (date, rest) = text.split_at_checked(10)?;
     let rest = rest.strip_prefix(['T', 't', ' '])?;
     let (time, rest) = rest.split_at_checked(8)?;

@@ -22,7 +22,7 @@
 //! want of a definition, and one odd value does not cost the others.
 
 pub mod cbor;
-mod date;
+pub mod date;
 pub mod link;
 pub mod lwm2m_cbor;
 pub mod lwm2m_json;

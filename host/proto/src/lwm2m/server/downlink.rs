@@ -205,7 +205,7 @@ impl Server {
     }
 
     /// Whether what waits may go, as far as it depends on the client.
-    fn is_awake(&self, now: Instant, key: usize) -> bool {
+    pub(super) fn is_awake(&self, now: Instant, key: usize) -> bool {
         let window = self.awake_window(key);
         let is_awake = self.clients.get(key).is_some_and(|client| client.queue.is_awake(now, window));
         is_awake && (window.is_none() || self.is_reachable(key))

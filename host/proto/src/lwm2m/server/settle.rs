@@ -253,7 +253,7 @@ impl Server {
 
     /// When the registration ends, unless the client is heard before. Any datagram from its address counts, as it does
     /// for EMQX, not only an Update.
-    fn expiry(&self, key: usize) -> Option<Instant> {
+    pub(super) fn expiry(&self, key: usize) -> Option<Instant> {
         let client = self.clients.get(key)?;
         let expiry = client.queue.heard() + self.lifetime(&client.registration);
         Some(client.grace.map_or(expiry, |grace| expiry.max(grace)))
