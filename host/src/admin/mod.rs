@@ -10,6 +10,7 @@ mod client;
 mod listener;
 mod load;
 mod metrics;
+mod operation;
 mod problem;
 mod status;
 mod table;
@@ -110,7 +111,7 @@ fn router(view: View, access: Access, max_body: usize) -> axum::Router {
 
 /// All that is served: a line for each part.
 fn table() -> Table {
-    Table::new().merge(status::routes()).merge(client::routes())
+    Table::new().merge(status::routes()).merge(client::routes()).merge(operation::routes())
 }
 
 #[cfg(test)]

@@ -68,11 +68,13 @@ pub(crate) fn split_context(bound: &str) -> (&str, &str) {
 /// Who asked for what has this context: the translator's slot, or `operator`.
 pub(crate) fn asker(bound: &str) -> &str {
     match split_context(bound).0 {
-        "" => "operator",
+        "" => OPERATOR,
         slot => slot,
     }
 }
 
+/// Who has asked what no translator has.
+pub(crate) const OPERATOR: &str = "operator";
 /// Cannot be part of a slot's name.
 const SEPARATOR: char = '\0';
 
