@@ -21,7 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 
 use crate::admin::{Door, Tokens, View};
-use crate::bridge::{Desk, Downlink, Faults, Operator, Shared, UplinkBridge};
+use crate::bridge::{Answers, Desk, Downlink, Faults, Operator, Shared, UplinkBridge};
 use crate::config::{self, BrokerAddress, Config};
 use crate::deployment::{self, Deployment, Outlet};
 use crate::model::{self, Folder, Readers, Reading, Watch};
@@ -117,6 +117,9 @@ impl Gateway {
             models: Arc::clone(&shared.models),
             directory: Arc::clone(&shared.directory),
             operator: Operator::new(&shared, handles.clone()),
+            answers: shared.answers.clone(),
+            commands: session.incoming(),
+            credentials: Some(&config.dtls).filter(|dtls| !dtls.listen.is_empty()).map(|dtls| dtls.credentials.clone()),
             shards: handles.clone(),
             clock: shared.clock,
             session: session.gauge(),
@@ -322,6 +325,7 @@ fn share(deployment: &Deployment, models: Models) -> Shared {
         routing: Arc::new(ArcSwap::from_pointee(deployment.routing())),
         faults: Arc::new(Faults::new()),
         desk: Desk::default(),
+        answers: Answers::default(),
         clock: Clock::start(),
     }
 }

@@ -4,12 +4,18 @@
 //! it needs ([`table`]); what cannot be answered is a [`problem`]. Started by `app`. Nothing here is on the way of a
 //! notification: it reads what others have left.
 
+// What utoipa writes for a handler has more of them than it needs.
+#![allow(unused_qualifications)]
+
 mod access;
 mod ask;
 mod client;
+mod credential;
+mod emqx;
 mod listener;
 mod load;
 mod metrics;
+mod model;
 mod operation;
 mod problem;
 mod status;
@@ -17,6 +23,7 @@ mod table;
 mod time;
 
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -24,16 +31,16 @@ use arc_swap::ArcSwap;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use tidegate_proto::lwm2m::model::Models;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 pub(crate) use self::access::Access;
 pub(crate) use self::access::{Role, TokenFile, Tokens};
 use self::listener::{CONNECTIONS, Tls};
 use self::table::Table;
-use crate::bridge::{Operator, Routing};
+use crate::bridge::{Answers, Operator, Routing};
 use crate::config::Http;
 use crate::deployment::Board;
-use crate::mqtt::{Gauge, SessionGauge};
+use crate::mqtt::{Gauge, Publication, SessionGauge};
 use crate::net::{Clock, Directory, ReceiveBuffers, ShardHandle, Tally};
 use crate::store;
 
@@ -49,6 +56,12 @@ pub(crate) struct View {
     pub(crate) clock: Clock,
     /// Who asks clients on behalf of an operator.
     pub(crate) operator: Operator,
+    /// The last answers that were published.
+    pub(crate) answers: Answers,
+    /// Takes commands as if they had come from the broker.
+    pub(crate) commands: mpsc::WeakSender<Publication>,
+    /// `credentials.toml`; none if nobody uses DTLS.
+    pub(crate) credentials: Option<PathBuf>,
     pub(crate) session: SessionGauge,
     pub(crate) outbox: Gauge,
     pub(crate) tallies: Vec<Arc<Tally>>,
@@ -111,7 +124,13 @@ fn router(view: View, access: Access, max_body: usize) -> axum::Router {
 
 /// All that is served: a line for each part.
 fn table() -> Table {
-    Table::new().merge(status::routes()).merge(client::routes()).merge(operation::routes())
+    Table::new()
+        .merge(status::routes())
+        .merge(client::routes())
+        .merge(operation::routes())
+        .merge(model::routes())
+        .merge(credential::routes())
+        .merge(emqx::routes())
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use axum::http::Method;
 use serde_json::json;
 
 use super::*;
-use crate::bridge::{Desk, Faults, Shared};
+use crate::bridge::{Answers, Desk, Faults, Shared};
 use crate::config::{BrokerAddress, Mqtt};
 use crate::mqtt::{Outbox, Session, SessionOptions};
 use crate::plugin::{Artifact, Engine, Generation, Limits, Policy, Slot};
@@ -29,6 +29,7 @@ fn view() -> (View, Session) {
         routing: Arc::new(ArcSwap::from_pointee(routing)),
         faults: Arc::new(Faults::new()),
         desk: Desk::default(),
+        answers: Answers::default(),
         clock: Clock::start(),
     };
     let view = View {
@@ -38,6 +39,9 @@ fn view() -> (View, Session) {
         models: Arc::clone(&shared.models),
         directory: Arc::clone(&shared.directory),
         operator: Operator::new(&shared, Vec::new()),
+        answers: shared.answers.clone(),
+        commands: session.incoming(),
+        credentials: None,
         shards: Vec::new(),
         clock: shared.clock,
         outbox: Outbox::in_memory(1, 1).1.gauge(),

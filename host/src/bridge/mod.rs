@@ -6,6 +6,7 @@
 //! not do. `app` builds them.
 
 mod address;
+mod answers;
 mod callers;
 mod concern;
 mod desk;
@@ -23,6 +24,7 @@ pub mod uplink;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+pub(crate) use answers::Answers;
 pub(crate) use desk::{Answer, Desk, Operator, Outcome, Ticket, TicketState, Undone};
 pub use downlink::Downlink;
 pub use fault::Faults;
@@ -47,6 +49,8 @@ pub struct Shared {
     pub faults: Arc<Faults>,
     /// What operators have asked.
     pub(crate) desk: Desk,
+    /// The last answers, for those who look them up.
+    pub(crate) answers: Answers,
     /// Time.
     pub clock: Clock,
 }

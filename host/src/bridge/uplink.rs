@@ -381,6 +381,7 @@ impl UplinkBridge {
 impl Uplink for UplinkBridge {
     fn handle(&mut self, event: &Event, requests: &mut Vec<server::Request>) -> Settlement {
         let outcome = self.translate(event);
+        self.shared.answers.keep(self.shard, event, &outcome.publications);
         let settlement = match outcome.rejection {
             Some(rejection) => rejection,
             None => self.queue(outcome.publications, event, outcome.is_held),

@@ -32,6 +32,8 @@ use crate::config::{BrokerAddress, Mqtt, MqttVersion};
 pub struct Session {
     connection: watch::Receiver<Connection>,
     wanted: watch::Sender<Vec<Subscription>>,
+    /// As long as the session takes messages, others may hand some to their taker.
+    incoming: mpsc::WeakSender<Publication>,
     closing: watch::Sender<Option<Instant>>,
     counters: Arc<Counters>,
     broker: Arc<str>,
@@ -82,6 +84,7 @@ impl Session {
         let (wanted, wanted_receiver) = watch::channel(subscriptions);
         let (closing, closing_receiver) = watch::channel(None);
         let (incoming, incoming_receiver) = mpsc::channel(INCOMING);
+        let own_incoming = incoming.downgrade();
         let counters = Arc::new(Counters::default());
         let is_durable = drain.is_durable();
         let task = Task {
@@ -96,7 +99,7 @@ impl Session {
         };
         let ended = start(task)?;
         let broker = options.address.to_string().into();
-        let session = Self { connection, wanted, closing, counters, broker, is_durable, ended };
+        let session = Self { connection, wanted, incoming: own_incoming, closing, counters, broker, is_durable, ended };
         Ok((session, incoming_receiver))
     }
 
@@ -117,6 +120,11 @@ impl Session {
             connection: self.connection.clone(),
             counters: Arc::clone(&self.counters),
         }
+    }
+
+    /// How others hand in messages as if they had come from the broker. It ends with the session.
+    pub fn incoming(&self) -> mpsc::WeakSender<Publication> {
+        self.incoming.clone()
     }
 
     /// How others change what is subscribed to.

@@ -67,6 +67,10 @@ pub(in super::super) struct Filter {
     pub(in super::super) lifetime: (Option<u32>, Option<u32>),
     /// Unix time.
     pub(in super::super) registered: (Option<i64>, Option<i64>),
+    /// Registration parameters: all of the value, and part of it in lower case. The endpoint name stands for one that is not there.
+    pub(in super::super) parameters: Vec<(&'static str, Option<String>, Option<String>)>,
+    /// Nobody fits.
+    pub(in super::super) is_nobody: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,7 +165,14 @@ impl Filter {
             least.is_none_or(|least| value >= least) && most.is_none_or(|most| value <= most)
         };
         let lifetime = (self.lifetime.0.map(i64::from), self.lifetime.1.map(i64::from));
-        self.is_secure.is_none_or(|is_secure| of.peer.is_secure() == is_secure)
+        let has_parameter = |(name, whole, part): &(&'static str, Option<String>, Option<String>)| {
+            let value = of.parameter(name).unwrap_or(&of.endpoint);
+            whole.as_ref().is_none_or(|whole| whole == value)
+                && part.as_ref().is_none_or(|part| contains(value, part))
+        };
+        !self.is_nobody
+            && self.parameters.iter().all(has_parameter)
+            && self.is_secure.is_none_or(|is_secure| of.peer.is_secure() == is_secure)
             && self.queue_mode.is_none_or(|queue_mode| of.queue_mode == queue_mode)
             && self.endpoint.as_ref().is_none_or(|endpoint| **endpoint == *of.endpoint)
             && self.address.is_none_or(|address| of.peer.address.ip().to_canonical() == address)

@@ -20,7 +20,8 @@ use tidegate_proto::lwm2m::server::{Facts, Observed, Queued};
 use utoipa::ToSchema;
 
 use self::listing::Wanted;
-pub(super) use self::listing::{Listing, select};
+use self::listing::select;
+pub(super) use self::listing::{Filter, Listing, Sort};
 use super::access::Role;
 use super::problem::Problem;
 use super::table::Table;

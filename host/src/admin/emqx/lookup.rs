@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tidegate_proto::lwm2m::model::{Models, Operations};
+use tidegate_proto::lwm2m::model::Models;
 use tidegate_proto::lwm2m::operation::OperationName;
 use tidegate_proto::lwm2m::path::Path as Lwm2mPath;
 use tidegate_proto::lwm2m::registration::Registration;
@@ -12,6 +12,7 @@ use tidegate_proto::lwm2m::value::Kind;
 use utoipa::IntoParams;
 
 use super::super::View;
+use super::super::model::letters;
 use super::super::problem::Problem;
 use super::client::find;
 use super::{EmqxError, checked};
@@ -81,19 +82,6 @@ fn described(links: &[Value], registration: &Registration, models: &Models) -> V
         Some(described)
     };
     paths.filter_map(describe).collect()
-}
-
-const fn letters(of: Operations) -> &'static str {
-    match of {
-        Operations::E => "E",
-        Operations::None => "",
-        Operations::R => "R",
-        Operations::RE => "RE",
-        Operations::RW => "RW",
-        Operations::RWE => "RWE",
-        Operations::W => "W",
-        Operations::WE => "WE",
-    }
 }
 
 const fn data_type(of: Kind) -> Option<&'static str> {

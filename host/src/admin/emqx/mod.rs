@@ -143,18 +143,22 @@ fn command(view: &View, clientid: &str, name: &str, data: &Json) -> Result<Statu
 
 /// The topic on which the translator that speaks as EMQX does takes commands for a client.
 fn topic(view: &View, registration: &Registration) -> Result<String, Problem> {
-    let routing = view.routing.load();
-    let slots = routing.slots_for(registration).into_iter().map(|slot| &routing.slots()[slot]);
-    let mut of_emqx = slots.filter_map(|slot| {
-        let active = slot.active();
-        let is_emqx = active.manifest().map_or(slot.name() == EMQX, |manifest| manifest.name == EMQX);
-        is_emqx.then(|| serde_json::from_str::<Json>(active.settings()).unwrap_or_default())
-    });
     let none = "no translator serves this client that speaks as EMQX does; see `[[route]]`";
-    let settings = of_emqx.next().ok_or_else(|| Problem::new(StatusCode::CONFLICT, none))?;
+    let settings = settings(view, registration).ok_or_else(|| Problem::new(StatusCode::CONFLICT, none))?;
     topic::of(&settings, registration).ok_or_else(|| {
         let detail = "neither `mountpoint` nor the topic of commands names a client: see [translator.settings]";
         Problem::new(StatusCode::CONFLICT, detail)
+    })
+}
+
+/// The settings of that translator.
+fn settings(view: &View, registration: &Registration) -> Option<Json> {
+    let routing = view.routing.load();
+    let mut slots = routing.slots_for(registration).into_iter().map(|slot| &routing.slots()[slot]);
+    slots.find_map(|slot| {
+        let active = slot.active();
+        let is_emqx = active.manifest().map_or(slot.name() == EMQX, |manifest| manifest.name == EMQX);
+        is_emqx.then(|| serde_json::from_str::<Json>(active.settings()).unwrap_or_default())
     })
 }
 

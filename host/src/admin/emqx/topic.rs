@@ -28,7 +28,7 @@ pub(super) fn of(settings: &Json, registration: &Registration) -> Option<String>
 }
 
 /// The mountpoint of a client, and whether it names the client.
-fn render(mountpoint: &str, registration: &Registration) -> (String, bool) {
+pub(super) fn render(mountpoint: &str, registration: &Registration) -> (String, bool) {
     let parameter = |name: &str| registration.parameter(name).unwrap_or(&registration.endpoint);
     let host = registration.peer.address.ip().to_string();
     let mut names_client = false;

@@ -21,7 +21,7 @@ use super::value::{self, Type};
 /// An operation for a client.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Request {
+pub(in super::super) struct Request {
     operation: Name,
     /// Such as `/3/0/9`. Of all operations but the composite ones.
     path: Option<String>,

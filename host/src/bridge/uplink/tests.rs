@@ -5,7 +5,7 @@ use tidegate_proto::lwm2m::registration::{Registration, Version};
 use tidegate_proto::lwm2m::server::{Asked, Content, End, Receipt};
 
 use super::*;
-use crate::bridge::Desk;
+use crate::bridge::{Answers, Desk};
 use crate::bridge::{Faults, Routing, bind_context};
 use crate::config::OnFault;
 use crate::mqtt::{Drain, Outbox};
@@ -50,6 +50,7 @@ impl Scene {
             routing: Arc::new(arc_swap::ArcSwap::from_pointee(routing)),
             faults: Arc::new(Faults::new()),
             desk: Desk::default(),
+        answers: Answers::default(),
             clock: Clock::start(),
         };
         let (mut lanes, drain) = Outbox::in_memory(1, room);
