@@ -118,6 +118,7 @@ impl Gateway {
             directory: Arc::clone(&shared.directory),
             operator: Operator::new(&shared, handles.clone()),
             answers: shared.answers.clone(),
+            feed: shared.feed.clone(),
             commands: session.incoming(),
             credentials: Some(&config.dtls).filter(|dtls| !dtls.listen.is_empty()).map(|dtls| dtls.credentials.clone()),
             shards: handles.clone(),
@@ -319,15 +320,7 @@ fn outbox_options(config: &Config) -> OutboxOptions {
 fn share(deployment: &Deployment, models: Models) -> Shared {
     let directory = Directory::new();
     directory.index(deployment.parameters());
-    Shared {
-        directory: Arc::new(directory),
-        models: Arc::new(ArcSwap::from_pointee(models)),
-        routing: Arc::new(ArcSwap::from_pointee(deployment.routing())),
-        faults: Arc::new(Faults::new()),
-        desk: Desk::default(),
-        answers: Answers::default(),
-        clock: Clock::start(),
-    }
+    Shared::new(directory, models, deployment.routing())
 }
 
 /// The operator's object definitions over those in the box. What is wrong with them stops nothing.

@@ -12,6 +12,7 @@ mod ask;
 mod client;
 mod credential;
 mod emqx;
+mod event;
 mod listener;
 mod load;
 mod metrics;
@@ -37,7 +38,7 @@ pub(crate) use self::access::Access;
 pub(crate) use self::access::{Role, TokenFile, Tokens};
 use self::listener::{CONNECTIONS, Tls};
 use self::table::Table;
-use crate::bridge::{Answers, Operator, Routing};
+use crate::bridge::{Answers, Feed, Operator, Routing};
 use crate::config::Http;
 use crate::deployment::Board;
 use crate::mqtt::{Gauge, Publication, SessionGauge};
@@ -58,6 +59,8 @@ pub(crate) struct View {
     pub(crate) operator: Operator,
     /// The last answers that were published.
     pub(crate) answers: Answers,
+    /// What happens.
+    pub(crate) feed: Feed,
     /// Takes commands as if they had come from the broker.
     pub(crate) commands: mpsc::WeakSender<Publication>,
     /// `credentials.toml`; none if nobody uses DTLS.
@@ -131,6 +134,7 @@ fn table() -> Table {
         .merge(model::routes())
         .merge(credential::routes())
         .merge(emqx::routes())
+        .merge(event::routes())
 }
 
 #[cfg(test)]

@@ -23,15 +23,7 @@ fn view() -> (View, Session) {
     let (_lanes, drain) = Outbox::in_memory(1, 1);
     let options = SessionOptions::new(&Mqtt::default(), BrokerAddress::tcp("127.0.0.1", 9)).unwrap();
     let (session, _incoming) = Session::start(&options, drain, Vec::new()).unwrap();
-    let shared = Shared {
-        directory: Arc::new(Directory::new()),
-        models: Arc::new(ArcSwap::from_pointee(Models::built_in())),
-        routing: Arc::new(ArcSwap::from_pointee(routing)),
-        faults: Arc::new(Faults::new()),
-        desk: Desk::default(),
-        answers: Answers::default(),
-        clock: Clock::start(),
-    };
+    let shared = Shared::new(Directory::new(), Models::built_in(), routing);
     let view = View {
         session: session.gauge(),
         translators: Arc::new(ArcSwap::from_pointee(board)),
@@ -40,6 +32,7 @@ fn view() -> (View, Session) {
         directory: Arc::clone(&shared.directory),
         operator: Operator::new(&shared, Vec::new()),
         answers: shared.answers.clone(),
+        feed: shared.feed.clone(),
         commands: session.incoming(),
         credentials: None,
         shards: Vec::new(),

@@ -83,6 +83,20 @@ pub(crate) struct About<'a> {
     pub(crate) of: &'a str,
 }
 
+impl About<'_> {
+    /// For those who look.
+    pub(super) fn failed(&self, translator: &str, fault: &Fault) -> Failed {
+        Failed {
+            translator: translator.to_owned(),
+            direction: self.direction,
+            cause: self.cause,
+            about: self.of.to_owned(),
+            outcome: fault.outcome(),
+            reason: fault.to_string(),
+        }
+    }
+}
+
 /// The kind of an event, as the contract names it.
 pub(crate) fn cause(event: &Event) -> &'static str {
     match event {
