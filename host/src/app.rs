@@ -15,19 +15,16 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use arc_swap::ArcSwap;
 use tidegate_proto::lwm2m::model::Models;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 
-use crate::admin::{Door, Tokens, View};
-use crate::bridge::{Answers, Desk, Downlink, Faults, Operator, Shared, UplinkBridge};
+use crate::admin::{Door, Series, Tokens, View};
+use crate::bridge::{Downlink, Operator, Shared, UplinkBridge};
 use crate::config::{self, BrokerAddress, Config};
 use crate::deployment::{self, Deployment, Outlet};
 use crate::model::{self, Folder, Readers, Reading, Watch};
-use crate::mqtt::{
-    EmbeddedBroker, Lane, Outbox, OutboxOptions, Session, SessionOptions,
-};
+use crate::mqtt::{EmbeddedBroker, Lane, Outbox, OutboxOptions, Session, SessionOptions};
 use crate::net::{Clock, Directory, Inherited, Rates, ReceiveBuffers, Shard, ShardHandle, Tally};
 use crate::plugin::Engine;
 use keeping::Keeping;
@@ -119,8 +116,12 @@ impl Gateway {
             operator: Operator::new(&shared, handles.clone()),
             answers: shared.answers.clone(),
             feed: shared.feed.clone(),
+            series: Series::default(),
+            started: Clock::timestamp(),
             commands: session.incoming(),
-            credentials: Some(&config.dtls).filter(|dtls| !dtls.listen.is_empty()).map(|dtls| dtls.credentials.clone()),
+            credentials: Some(&config.dtls)
+                .filter(|dtls| !dtls.listen.is_empty())
+                .map(|dtls| dtls.credentials.clone()),
             shards: handles.clone(),
             clock: shared.clock,
             session: session.gauge(),

@@ -180,7 +180,9 @@ fn event(event: &Event, models: &Models) -> Json {
             };
             json!({ "reason": reason })
         }
-        Event::Notified { registration, asked, code, content, .. } => answer(registration, asked, *code, content, models),
+        Event::Notified { registration, asked, code, content, .. } => {
+            answer(registration, asked, *code, content, models)
+        }
         Event::Answered { registration, asked, code, content, .. } => {
             let mut data = answer(registration, asked, *code, content, models);
             data["operation"] = operation(asked.operation).into();
@@ -196,7 +198,9 @@ fn event(event: &Event, models: &Models) -> Json {
             "operation": operation(asked.operation), "path": asked.path.to_string(),
             "asked_by": asker(&asked.context), "reason": reason(failure),
         }),
-        Event::Refused { peer, reason, .. } => json!({ "address": peer.address, "reason": format!("{reason:?}").to_lowercase() }),
+        Event::Refused { peer, reason, .. } => {
+            json!({ "address": peer.address, "reason": format!("{reason:?}").to_lowercase() })
+        }
     }
 }
 
@@ -254,8 +258,21 @@ fn publication(of: &Publication, is_secret: bool) -> Json {
 }
 
 const TYPES: [&str; 15] = [
-    "registered", "updated", "deregistered", "notified", "sent", "answered", "failed", "progressed", "refused", "fault",
-    "publication", "message", "sample", "log", "translators",
+    "registered",
+    "updated",
+    "deregistered",
+    "notified",
+    "sent",
+    "answered",
+    "failed",
+    "progressed",
+    "refused",
+    "fault",
+    "publication",
+    "message",
+    "sample",
+    "log",
+    "translators",
 ];
 /// After such a silence something is said, so that nobody in between takes the connection for dead.
 const ALIVE: Duration = Duration::from_secs(15);

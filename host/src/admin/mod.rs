@@ -19,6 +19,7 @@ mod metrics;
 mod model;
 mod operation;
 mod problem;
+mod series;
 mod status;
 mod table;
 mod time;
@@ -37,6 +38,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 pub(crate) use self::access::Access;
 pub(crate) use self::access::{Role, TokenFile, Tokens};
 use self::listener::{CONNECTIONS, Tls};
+pub(crate) use self::series::Series;
 use self::table::Table;
 use crate::bridge::{Answers, Feed, Operator, Routing};
 use crate::config::Http;
@@ -61,6 +63,10 @@ pub(crate) struct View {
     pub(crate) answers: Answers,
     /// What happens.
     pub(crate) feed: Feed,
+    /// How much has gone through lately.
+    pub(crate) series: Series,
+    /// When this process began, milliseconds since 1970.
+    pub(crate) started: i64,
     /// Takes commands as if they had come from the broker.
     pub(crate) commands: mpsc::WeakSender<Publication>,
     /// `credentials.toml`; none if nobody uses DTLS.
@@ -91,7 +97,8 @@ impl Door {
         let tokens = tokens.transpose().context("http.tokens")?.map(Arc::new);
         let tls = http.certificate.clone().map(|(certificate, key)| Tls::open(certificate, key));
         let tls = tls.transpose()?.map(Arc::new);
-        if let (None, Some(address)) = (&tls, http.listen.iter().find(|address| !address.ip().is_loopback())) {
+        if let (None, Some(address)) = (&tls, http.listen.iter().find(|address| !address.ip().is_loopback()))
+        {
             tracing::warn!(%address, "HTTP without TLS: tokens cross the network in the clear; see `http.certificate`");
         }
         Ok(Self { listeners, tls, tokens, max_body: http.max_body })
@@ -105,6 +112,9 @@ impl Door {
     /// Answers until `stop` changes. Needs a tokio runtime.
     pub(crate) fn serve(self, view: &View, stop: &watch::Receiver<bool>) -> anyhow::Result<()> {
         let room = Arc::new(Semaphore::new(CONNECTIONS));
+        if !self.listeners.is_empty() {
+            Series::start(view.clone(), stop.clone());
+        }
         let access = Access::new(self.tokens);
         let router = router(view.clone(), access, self.max_body);
         for listener in self.listeners {
@@ -135,6 +145,7 @@ fn table() -> Table {
         .merge(credential::routes())
         .merge(emqx::routes())
         .merge(event::routes())
+        .merge(series::routes())
 }
 
 #[cfg(test)]

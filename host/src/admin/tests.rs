@@ -6,7 +6,7 @@ use axum::http::Method;
 use serde_json::json;
 
 use super::*;
-use crate::bridge::{Answers, Desk, Faults, Shared};
+use crate::bridge::Shared;
 use crate::config::{BrokerAddress, Mqtt};
 use crate::mqtt::{Outbox, Session, SessionOptions};
 use crate::plugin::{Artifact, Engine, Generation, Limits, Policy, Slot};
@@ -33,6 +33,8 @@ fn view() -> (View, Session) {
         operator: Operator::new(&shared, Vec::new()),
         answers: shared.answers.clone(),
         feed: shared.feed.clone(),
+        series: Series::default(),
+        started: Clock::timestamp(),
         commands: session.incoming(),
         credentials: None,
         shards: Vec::new(),
@@ -133,7 +135,10 @@ async fn each_route_is_for_the_role_that_it_names_and_those_above() {
                 assert_eq!(is_refused, *role < needed, "{route:?} as {role}: {answer}");
             }
             if route.method != Method::GET {
-                assert!(needed >= Role::Operate || READ_ONLY.contains(&route.path), "{route:?} changes something");
+                assert!(
+                    needed >= Role::Operate || READ_ONLY.contains(&route.path),
+                    "{route:?} changes something"
+                );
             }
         }
     });

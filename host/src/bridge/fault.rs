@@ -11,6 +11,7 @@ use tidegate_proto::lwm2m::path::Path;
 use tidegate_proto::lwm2m::registration::Registration;
 use tidegate_proto::lwm2m::server::{Content, Event};
 
+use super::feed::Failed;
 use crate::mqtt::Publication;
 use crate::plugin::{Fault, Generation};
 

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, Query, State};
-use axum::http::header::LOCATION;
 use axum::http::StatusCode;
+use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
@@ -29,9 +29,11 @@ use super::{View, time};
 use crate::bridge::{self, Ticket, TicketState, Undone};
 
 pub(super) fn routes() -> Table {
-    Table::new()
-        .post("/api/v1/clients/:endpoint/operations", Role::Read, perform)
-        .get("/api/v1/operations/:id", Role::Read, show)
+    Table::new().post("/api/v1/clients/:endpoint/operations", Role::Read, perform).get(
+        "/api/v1/operations/:id",
+        Role::Read,
+        show,
+    )
 }
 
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -119,7 +121,12 @@ pub(super) async fn perform(
 }
 
 /// Asks a client, and spares observations of translators.
-pub(super) async fn ask(view: &View, endpoint: &str, operation: Operation, within: Duration) -> bridge::Outcome {
+pub(super) async fn ask(
+    view: &View,
+    endpoint: &str,
+    operation: Operation,
+    within: Duration,
+) -> bridge::Outcome {
     let operation = match spare(view, endpoint, &operation).await {
         Some(read) => read,
         None => operation,
@@ -142,7 +149,9 @@ async fn spare(view: &View, endpoint: &str, operation: &Operation) -> Option<Ope
     };
     let observed = observed(view, endpoint).await.ok()?;
     let is_taken = observed.iter().any(|of| {
-        of.operation == operation.name() && of.paths == paths && bridge::asker(&of.context) != bridge::OPERATOR
+        of.operation == operation.name()
+            && of.paths == paths
+            && bridge::asker(&of.context) != bridge::OPERATOR
     });
     is_taken.then_some(read)
 }
@@ -189,7 +198,9 @@ pub(super) fn problem(undone: &Undone, endpoint: &str) -> Problem {
     let (status, kind, detail) = match undone {
         Undone::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy", "too much is asked already; try again"),
         Undone::Late => (StatusCode::GATEWAY_TIMEOUT, "timeout", "the client has not answered in time"),
-        Undone::Held(_) => (StatusCode::GATEWAY_TIMEOUT, "asleep", "the client sleeps; it is asked when it is awake"),
+        Undone::Held(_) => {
+            (StatusCode::GATEWAY_TIMEOUT, "asleep", "the client sleeps; it is asked when it is awake")
+        }
         Undone::Failed(failure) => match failure {
             Failure::UnknownClient => return Problem::unknown_client(endpoint),
             Failure::Invalid(reason) => {
@@ -201,7 +212,9 @@ pub(super) fn problem(undone: &Undone, endpoint: &str) -> Problem {
             Failure::Unreachable => {
                 (StatusCode::BAD_GATEWAY, "unreachable", "the client's DTLS association has ended")
             }
-            Failure::QueueFull => (StatusCode::SERVICE_UNAVAILABLE, "busy", "too much waits for the client already"),
+            Failure::QueueFull => {
+                (StatusCode::SERVICE_UNAVAILABLE, "busy", "too much waits for the client already")
+            }
             Failure::Ended => (StatusCode::CONFLICT, "ended", "the registration ended before the answer"),
         },
     };
