@@ -18,6 +18,7 @@ mod load;
 mod metrics;
 mod model;
 mod operation;
+mod page;
 mod problem;
 mod series;
 mod status;
@@ -146,6 +147,7 @@ fn table() -> Table {
         .merge(emqx::routes())
         .merge(event::routes())
         .merge(series::routes())
+        .merge(page::routes())
 }
 
 #[cfg(test)]
