@@ -16,7 +16,7 @@ const views = [
   }],
   ["values", `/clients/${encodeURIComponent(client)}`, async (page) => {
     await page.getByRole("button", { name: /3303/ }).first().click();
-    await page.getByRole("button", { name: "Observe /3303/0/5700" }).click();
+    await page.getByRole("button", { name: "Observe /3303/0/5700" }).or(page.getByRole("button", { name: "Cancel observation /3303/0/5700" })).click();
     await page.waitForTimeout(3500);
     await page.getByRole("tab", { name: /Values/ }).click();
   }],

@@ -1,7 +1,7 @@
 // Written by scripts/dashboard-build.
 &[
-    File { path: "/assets/app-6OPLIGQ4.js", kind: "text/javascript; charset=utf-8", tag: "\"4c2c004a61ba37d6\"", body: include_bytes!("assets/app-6OPLIGQ4.js") },
-    File { path: "/assets/app-GFTWKFXE.css", kind: "text/css; charset=utf-8", tag: "\"ce1cee5ea00717da\"", body: include_bytes!("assets/app-GFTWKFXE.css") },
+    File { path: "/assets/app-7SMZ7DT5.css", kind: "text/css; charset=utf-8", tag: "\"2503662cb9d27740\"", body: include_bytes!("assets/app-7SMZ7DT5.css") },
+    File { path: "/assets/app-WBYNKH4P.js", kind: "text/javascript; charset=utf-8", tag: "\"048dc84c5ff73d64\"", body: include_bytes!("assets/app-WBYNKH4P.js") },
     File { path: "/icon.svg", kind: "image/svg+xml", tag: "\"e7bef11bf5822c7f\"", body: include_bytes!("icon.svg") },
-    File { path: "/index.html", kind: "text/html; charset=utf-8", tag: "\"052dd00b6a5aca49\"", body: include_bytes!("index.html") },
+    File { path: "/index.html", kind: "text/html; charset=utf-8", tag: "\"8f68e34b38e2d652\"", body: include_bytes!("index.html") },
 ]

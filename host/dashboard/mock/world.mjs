@@ -326,7 +326,7 @@ const translators = (begun) => [
   },
   {
     name: "lamps", state: "degraded", generation: 7, artifact: "plugins/lamps.js", sha256: "1f02aa13bb24cc35dd46ee57ff680079118a229b33ac44bd55ce66df77e08891", since: iso(begun + 6e7), settings: { prefix: "home", token: "•••" }, subscriptions: ["home/+/set"], draining: 0, can_revert: true,
-    totals: { calls: 1_204_551, faults: 318 }, last_rejection: { at: iso(begun + 5e7), reason: "lamps.js: ReferenceError: sensr is not defined" }, history: [{ at: iso(begun + 6e7), generation: 7, what: "reloaded" }],
+    totals: { calls: 1_204_551, faults: 318 }, last_rejection: { at: iso(begun + 7e7), reason: "lamps.js: ReferenceError: sensr is not defined" }, history: [{ at: iso(begun + 6e7), generation: 7, what: "reloaded" }],
   },
 ];
 

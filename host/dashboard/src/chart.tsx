@@ -64,18 +64,22 @@ function options(element: HTMLElement, lines: Line[], format: (value: number) =>
     padding: [8, 8, 0, 0],
     scales: { y: { range: (_, low, high) => bounds(low, high) } },
     axes: [
-      { ...axis, grid: { show: false }, values: "{HH}:{mm}", space: 60 },
+      { ...axis, grid: { show: false }, values: "{HH}:{mm}", space: 60, size: 26 },
       { ...axis, size: 56, space: 32, values: (_, splits) => splits.map((split) => format(split)) },
     ],
     series: [
-      { value: (_, at) => (at === null ? "" : new Date(at * 1000).toTimeString().slice(0, 8)) },
+      { label: "", value: (_, at) => (at === null ? "" : new Date(at * 1000).toTimeString().slice(0, 8)) },
       ...lines.map((line) => ({
         label: line.label,
         stroke: color(line.color),
         width: 1.75,
         points: { show: false },
         ...(line.fill ? { fill: `${color(line.color)}1f` } : {}),
-        value: (_: uPlot, value: number | null) => (value === null ? "–" : format(value)),
+        // The last one, unless the pointer is at another.
+        value: (plot: uPlot, value: number | null, series: number, at: number | null) => {
+          const shown = at === null || at === undefined ? plot.data[series]?.at(-1) : value;
+          return shown === null || shown === undefined ? "–" : format(shown);
+        },
       })),
     ],
   };

@@ -77,9 +77,10 @@ interface InstanceProps {
 function Instance({ path, model, readings, observed, changed }: InstanceProps) {
   const isAll = useSignal(false);
   const resources = listed(path, model, readings);
-  const present = resources.filter((it) => readings.present.value.has(`${path}/${it.id}`));
-  // Until the client has been asked, all that the model has is offered.
-  const shown = present.length === 0 || isAll.value ? resources : present;
+  const told = readings.told.value.get(path);
+  // Until the client has told what it has, all of the model is offered; reading tells nothing of what cannot be read.
+  const mayBe = (it: Resource) => told === undefined || readings.present.value.has(`${path}/${it.id}`) || (told === "read" && !/R/i.test(it.operations ?? ""));
+  const shown = isAll.value ? resources : resources.filter(mayBe);
   const hidden = resources.length - shown.length;
   return (
     <div class="instance">
@@ -135,9 +136,9 @@ function Row({ path, resource, readings, observed, changed }: RowProps) {
     <li class="resource">
       <div class="resource-name">
         <code title={path}>{resource.id}</code>
-        <span title={resource.description}>{resource.name || t("tree.unknown")}</span>
-        <span class="faint type">
-          {[resource.type?.toLowerCase(), resource.range, ...attributes.map(([name, value]) => `${name}=${value}`)].filter(Boolean).join(" · ")}
+        <span>
+          <span title={resource.description}>{resource.name || t("tree.unknown")}</span>{" "}
+          <span class="faint type">{[resource.type?.toLowerCase(), resource.range, ...attributes.map(([name, value]) => `${name}=${value}`)].filter(Boolean).join(" · ")}</span>
         </span>
       </div>
       <div class="resource-value" data-path={path}>

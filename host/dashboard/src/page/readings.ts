@@ -21,6 +21,8 @@ export class Readings {
   readonly series: Signal<ReadonlyMap<string, [number[], number[]]>> = signal(new Map());
   /** Paths that the client has said it has. */
   readonly present: Signal<ReadonlySet<string>> = signal(new Set());
+  /** Instances whose resources the client has told: all of them (discover), or those that can be read. */
+  readonly told: Signal<ReadonlyMap<string, "discover" | "read">> = signal(new Map());
   /** Attributes of paths, as discovered. */
   readonly attributes: Signal<ReadonlyMap<string, Record<string, string>>> = signal(new Map());
   /** Paths that an operation is being done on. */
@@ -87,6 +89,10 @@ export class Readings {
       return;
     }
     this.take(outcome.values ?? []);
+    const { operation: name, path } = operation;
+    if ((name === "read" || name === "discover") && path.split("/").length === 3 && this.told.value.get(path) !== "discover") {
+      this.told.value = new Map([...this.told.value, [path, name]]);
+    }
     if (operation.operation === "write") {
       this.take([{ path: operation.path, value: operation.value }]);
     }

@@ -34,9 +34,12 @@ export function TranslatorPage({ name }: { name: string }) {
       <Heading title={name} back={back} note={<Badge tone={tone(translator.state)}>{word("state", translator.state)}</Badge>}>
         <Actions translator={translator} done={answer.reload} />
       </Heading>
-      {translator.last_rejection && (
+      {translator.last_rejection && translator.last_rejection.at > translator.since && (
         <div class="notice bad">
-          <strong>{t("translators.rejected")}</strong> <Ago at={translator.last_rejection.at} />
+          <span class="row">
+            <strong>{t("translators.rejected")}</strong>
+            <span class="faint"><Ago at={translator.last_rejection.at} /></span>
+          </span>
           <pre>{translator.last_rejection.reason}</pre>
         </div>
       )}

@@ -34,7 +34,7 @@ export function TranslatorsPage() {
                 <Figure label={t("translators.faults")} value={format.short(it.totals.faults)} isBad={(it.totals.faults ?? 0) > 0} />
                 <Figure label={t("translators.since")} value={<Ago at={it.since} />} />
               </span>
-              {it.last_rejection && <span class="reason">{t("translators.rejected")}: {it.last_rejection.reason}</span>}
+              {it.last_rejection && it.last_rejection.at > it.since && <span class="reason">{t("translators.rejected")}: {it.last_rejection.reason}</span>}
             </a>
           ))}
         </div>
