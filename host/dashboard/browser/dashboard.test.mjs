@@ -95,6 +95,7 @@ look("a client is found by a part of its name and opened", async (page) => {
   await heading(page, "Clients");
   await page.keyboard.press("/");
   await page.keyboard.type(CLIENT);
+  await page.waitForURL(/search=/);
   await page.getByRole("link", { name: CLIENT, exact: true }).click();
   await heading(page, CLIENT);
   await page.goBack();
@@ -155,10 +156,10 @@ look("an observation fills a plot, stands in its list and is cancelled", async (
   await page.getByRole("tab", { name: /Values/ }).click();
   await page.locator(".chart canvas").first().waitFor();
   await page.getByRole("tab", { name: /Observations/ }).click();
-  await page.getByRole("cell", { name: "/3303/0/5700" }).waitFor();
+  await page.getByRole("cell", { name: "/3303/0/5700", exact: true }).waitFor();
   await page.getByRole("button", { name: "Cancel observation /3303/0/5700" }).click();
   await says(page, "cancel-observe");
-  await page.getByRole("cell", { name: "/3303/0/5700" }).waitFor({ state: "detached" });
+  await page.getByRole("cell", { name: "/3303/0/5700", exact: true }).waitFor({ state: "detached" });
 });
 
 look("a value is checked, then written", async (page) => {
@@ -314,7 +315,7 @@ look("the log is filtered by level and text", async (page) => {
 look("a lost connection is said, what was known stays, and it comes back by itself", async (page) => {
   await page.goto("/clients");
   await page.locator("tbody tr").first().waitFor();
-  await fetch(`${served.url}/mock/down?s=4`);
+  await fetch(`${served.url}/mock/down?s=6`);
   await page.locator(".banner").waitFor({ timeout: 15_000 });
   assert.equal(await page.locator("tbody tr").count(), 50);
   await page.locator(".banner").waitFor({ state: "detached", timeout: 15_000 });
@@ -329,7 +330,7 @@ test("a gateway with tokens asks for one, refuses a wrong one and takes the righ
     await page.goto("/clients");
     await page.getByLabel("Token").fill("tg_wrong");
     await page.getByRole("dialog").getByRole("button", { name: "Sign in" }).click();
-    await page.getByText("this token is not known").waitFor();
+    await page.getByRole("dialog").getByText("this token is not known").waitFor();
     await page.getByLabel("Token").fill("tg_right");
     await page.getByRole("dialog").getByRole("button", { name: "Sign in" }).click();
     await page.getByText("10 registered").waitFor();

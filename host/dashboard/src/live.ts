@@ -82,23 +82,25 @@ async function listen(path: string, signal: AbortSignal, take: (event: Event) =>
   }
 }
 
-/** Keeps asking while the gateway is away, and has everything asked again when it is back. */
+/** Asks now and then whether the gateway is there, and has everything asked again when it is back. */
 export function watchConnection(): void {
-  let timer = 0;
+  let wasReached = true;
   reached.subscribe((is) => {
-    clearInterval(timer);
-    if (is) return;
-    timer = window.setInterval(async () => {
-      try {
-        const response = await fetch("/healthz", { cache: "no-store" });
-        if (!response.ok) return;
-      } catch {
-        return;
-      }
-      reached.value = true;
-      epoch.value += 1;
-    }, 1500);
+    if (is && !wasReached) queueMicrotask(() => (epoch.value += 1));
+    wasReached = is;
   });
+  const look = async () => {
+    if (!document.hidden) {
+      try {
+        const response = await fetch("/healthz", { cache: "no-store", credentials: "omit" });
+        reached.value = response.ok;
+      } catch {
+        reached.value = false;
+      }
+    }
+    setTimeout(look, reached.value ? 3000 : 1500);
+  };
+  setTimeout(look, 3000);
 }
 
 function wait(ms: number, signal: AbortSignal): Promise<void> {
