@@ -1,7 +1,7 @@
 // Written by scripts/dashboard-build.
 &[
     File { path: "/assets/app-7SMZ7DT5.css", kind: "text/css; charset=utf-8", tag: "\"2503662cb9d27740\"", body: include_bytes!("assets/app-7SMZ7DT5.css") },
-    File { path: "/assets/app-TS2ZGRUZ.js", kind: "text/javascript; charset=utf-8", tag: "\"bc191675c829f512\"", body: include_bytes!("assets/app-TS2ZGRUZ.js") },
+    File { path: "/assets/app-L56MKYUM.js", kind: "text/javascript; charset=utf-8", tag: "\"ab39f7e1a20ab611\"", body: include_bytes!("assets/app-L56MKYUM.js") },
     File { path: "/icon.svg", kind: "image/svg+xml", tag: "\"e7bef11bf5822c7f\"", body: include_bytes!("icon.svg") },
-    File { path: "/index.html", kind: "text/html; charset=utf-8", tag: "\"59f12b15c31ee27f\"", body: include_bytes!("index.html") },
+    File { path: "/index.html", kind: "text/html; charset=utf-8", tag: "\"d376de7a7a3ee49a\"", body: include_bytes!("index.html") },
 ]

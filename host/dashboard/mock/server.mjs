@@ -137,7 +137,7 @@ const ROUTES = [
     await new Promise((done) => setTimeout(done, 15 + Math.random() * 40));
     return world.perform(client, body);
   }],
-  ["GET", ["operations", "*"], ({ world, names: [id] }) => world.held.get(id) ?? { $status: 202, body: { id } }],
+  ["GET", ["operations", "*"], ({ world, names: [id] }) => ({ id, state: world.held.has(id) ? "answered" : "queued", answer: world.held.get(id) })],
   ["GET", ["clients", "*", "trace"], ({ world, names: [ep] }) => world.traceOf(known(world, ep).endpoint)],
   ["PUT", ["clients", "*", "trace"], ({ world, names: [ep] }) => world.startTrace(known(world, ep).endpoint)],
   ["DELETE", ["clients", "*", "trace"], ({ world, names: [ep] }) => { world.stopTrace(known(world, ep).endpoint); }],

@@ -104,6 +104,14 @@ export interface Outcome {
   links?: { target: string; attributes: Record<string, string> }[];
 }
 
+/** Something that waits for a sleeping client. */
+export interface Pending {
+  id: string;
+  state: "queued" | "sent" | "answered" | "failed";
+  answer?: Outcome;
+  problem?: { status: number; title: string; detail: string };
+}
+
 export interface Trace {
   active_until: string | null;
   exchanges: Exchange[];

@@ -1,10 +1,10 @@
 // What is known of a client's resources: from answers to this page, and from notifications while it is open.
 
 import { signal, type Signal } from "@preact/signals";
-import { askWithStatus, clientPath, ask } from "../api";
+import { Problem, ask, askWithStatus, clientPath } from "../api";
 import { reason, t } from "../text";
 import { say } from "../part";
-import type { Operation, Outcome, Value } from "../type";
+import type { Operation, Outcome, Pending, Value } from "../type";
 
 export interface Reading {
   value: unknown;
@@ -71,15 +71,16 @@ export class Readings {
   }
 
   private async ask(operation: Operation): Promise<Outcome> {
-    const { status, body } = await askWithStatus<Outcome | { id: string }>(clientPath(this.endpoint, "/operations?timeout=30"), { method: "POST", body: operation });
+    const { status, body } = await askWithStatus<Outcome | Pending>(clientPath(this.endpoint, "/operations?timeout=30"), { method: "POST", body: operation });
     if (status !== 202) return body as Outcome;
-    const { id } = body as { id: string };
+    const { id } = body as Pending;
     say("calm", t("operation.queued"));
     this.changed();
     for (;;) {
       await new Promise((resolve) => setTimeout(resolve, 1500));
-      const held = await askWithStatus<Outcome>(`operations/${encodeURIComponent(id)}`);
-      if (held.status !== 202) return held.body;
+      const { answer, problem } = await ask<Pending>(`operations/${encodeURIComponent(id)}`);
+      if (answer) return answer;
+      if (problem) throw new Problem(problem.status, problem.title, problem.detail);
     }
   }
 
@@ -106,7 +107,7 @@ export class Readings {
       this.attributes.value = attributes;
       this.present.value = present;
     }
-    say("good", t("operation.done", { operation: operation.operation, path: operation.path, code: outcome.code, ms: outcome.took_ms }));
+    say("good", t("operation.done", { operation: outcome.operation, path: operation.path, code: outcome.code, ms: outcome.took_ms }));
   }
 }
 
