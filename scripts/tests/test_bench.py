@@ -1,7 +1,5 @@
 """What is made of the results of runs: tables, plots and reasons. The numbers are made up."""
 
-import contextlib
-import io
 import json
 import os
 import tempfile
