@@ -12,10 +12,12 @@ mod ask;
 mod client;
 mod credential;
 mod emqx;
+mod leshan;
 mod listener;
 mod load;
 mod metrics;
 mod model;
+mod openapi;
 mod operation;
 mod problem;
 mod status;
@@ -131,6 +133,8 @@ fn table() -> Table {
         .merge(model::routes())
         .merge(credential::routes())
         .merge(emqx::routes())
+        .merge(leshan::routes())
+        .merge(openapi::routes())
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use axum::response::IntoResponse;
 use serde_json::{Value as Json, json};
 
 use super::access::Role;
+use super::problem::Problem;
 use super::table::Table;
 use super::{View, load, metrics};
 use crate::mqtt::SessionGauge;
@@ -14,22 +15,33 @@ use crate::net::count::Totals;
 
 pub(super) fn routes() -> Table {
     Table::new()
-        .open("/healthz", || async { "ok\n" })
+        .open("/healthz", health)
         .open("/readyz", ready)
         .get("/status", Role::Read, status)
         .get("/metrics", Role::Read, metrics)
 }
 
-/// Whether clients can be served to the end: the broker is connected and has answered the subscriptions.
-async fn ready(State(view): State<View>) -> impl IntoResponse {
-    let connection = view.session.connection();
-    if connection.connected && connection.subscribed {
-        return (StatusCode::OK, [(CONTENT_TYPE, "text/plain")], "ready\n");
-    }
-    (StatusCode::SERVICE_UNAVAILABLE, [(CONTENT_TYPE, "text/plain; charset=utf-8")], "the MQTT broker is not connected\n")
+/// That it runs.
+#[utoipa::path(get, path = "/healthz", tag = "gateway", responses((status = 200, description = "It runs", body = String, content_type = "text/plain")))]
+pub(super) async fn health() -> &'static str {
+    "ok\n"
 }
 
-async fn status(State(view): State<View>) -> impl IntoResponse {
+/// Whether clients can be served to the end: the broker is connected and has answered the subscriptions.
+#[utoipa::path(get, path = "/readyz", tag = "gateway", responses(
+    (status = 200, description = "Ready", body = String, content_type = "text/plain"),
+    (status = 503, description = "Not now", body = Problem)))]
+pub(super) async fn ready(State(view): State<View>) -> Result<&'static str, Problem> {
+    let connection = view.session.connection();
+    if connection.connected && connection.subscribed {
+        return Ok("ready\n");
+    }
+    Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the MQTT broker is not connected"))
+}
+
+/// How the gateway stands.
+#[utoipa::path(get, path = "/status", tag = "gateway", responses((status = 200, description = "How it stands", body = Object)))]
+pub(super) async fn status(State(view): State<View>) -> impl IntoResponse {
     let translators = view.translators.load_full();
     let outbox = view.outbox.counts();
     let status = json!({
@@ -74,7 +86,10 @@ fn mqtt(session: &SessionGauge) -> Json {
     })
 }
 
-async fn metrics(State(view): State<View>) -> impl IntoResponse {
+/// What was counted, in the text format of Prometheus.
+#[utoipa::path(get, path = "/metrics", tag = "gateway",
+    responses((status = 200, description = "Counters", body = String, content_type = "text/plain")))]
+pub(super) async fn metrics(State(view): State<View>) -> impl IntoResponse {
     let routing = view.routing.load_full();
     let clients = view.directory.len();
     let (slots, serving) = (routing.slots(), routing.serving().len());

@@ -247,6 +247,16 @@ impl Operator {
         self.attend(ticket, states, within, waits).await
     }
 
+    /// Tells a client's shard something that has no answer.
+    pub(crate) fn tell(&self, endpoint: &str, operation: Operation) -> Result<(), Undone> {
+        let known = self.directory.known(endpoint).ok_or(Undone::Failed(Failure::UnknownClient))?;
+        let endpoint = Arc::clone(&known.registration.endpoint);
+        let request = Request { endpoint, operation, context: MARK.into(), deadline: None, urgent: true };
+        let shard = self.shards.get(usize::from(known.shard));
+        let sent = shard.is_some_and(|shard| shard.send(Command::Perform(request)).is_ok());
+        if sent { Ok(()) } else { Err(Undone::Busy) }
+    }
+
     async fn attend(
         &self,
         ticket: Ticket,

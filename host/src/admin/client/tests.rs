@@ -35,7 +35,7 @@ fn directory(count: u32) -> Directory {
 
 fn listing(query: &str) -> Result<Listing, Problem> {
     let uri = format!("/?{query}").parse().unwrap();
-    let Query(wanted) = Query::<Wanted>::try_from_uri(&uri).map_err(|error| Problem::bad("", error.to_string()))?;
+    let Query(wanted) = Query::<Wanted>::try_from_uri(&uri).map_err(|error| Problem::bad("", error.body_text()))?;
     Listing::try_from(wanted)
 }
 

@@ -20,7 +20,7 @@ use crate::bridge::covers_secret;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Wanted {
+pub(in super::super) struct Wanted {
     /// Such as `/3/0/0`.
     path: String,
     /// `read`, `write`, `write-attr`, `discover`, `execute`, `create`, `delete`, `observe` or `cancel-observe`.
@@ -31,7 +31,7 @@ pub(super) struct Wanted {
 #[utoipa::path(get, path = "/api/v5/gateways/lwm2m/clients/{clientid}/lookup", tag = "EMQX",
     params(("clientid", description = "Client id or endpoint name"), Wanted),
     responses((status = 200, body = Object), (status = 400, body = EmqxError), (status = 404, body = EmqxError)))]
-pub(super) async fn lookup(
+pub(in super::super) async fn lookup(
     State(view): State<View>,
     Path(clientid): Path<String>,
     Query(Wanted { path: typed, action }): Query<Wanted>,

@@ -4,8 +4,8 @@
 //! [`lookup`] finds what was published. The specification is section 6 of what was recorded of EMQX 5.8.4; its defects are not
 //! copied.
 
-mod client;
-mod lookup;
+pub(super) mod client;
+pub(super) mod lookup;
 #[cfg(test)]
 mod tests;
 mod topic;

@@ -271,13 +271,8 @@ impl Writing<'_> {
             (None, None, None) => return Err(Problem::bad("value", "is missing; there are `value`, `values` and `content`")),
             _ => return Err(Problem::bad("value", "only one of `value`, `values` and `content` can be meant")),
         };
-        let Some(Format(format)) = self.request.format else { return Ok(Body::Samples(samples)) };
-        let definitions = Defined::new(self.models, self.registration);
-        let alternate_path = &*self.registration.alternate_path;
-        let scope = Scope { alternate_path, ..Scope::new(path, &definitions) };
-        let payload = format::encode_in(format, &scope, &samples);
-        let payload = payload.map_err(|error| Problem::bad("format", error.to_string()))?;
-        Ok(Body::Encoded { format: Some(format), payload })
+        let format = self.request.format.map(|format| format.0);
+        encoded(samples, format, path, self.registration, self.models)
     }
 
     fn sample(&self, path: Path, json: &Json, of: Option<Type>, field: &str) -> Result<Sample<'static>, Problem> {
@@ -290,6 +285,22 @@ impl Writing<'_> {
         }
         Ok(Sample { path, value, kind, taken: None })
     }
+}
+
+/// Values in a format; without one in that which the client takes.
+pub(in super::super) fn encoded(
+    samples: Vec<Sample<'static>>,
+    format: Option<u16>,
+    path: Path,
+    registration: &Registration,
+    models: &Models,
+) -> Result<Body, Problem> {
+    let Some(format) = format else { return Ok(Body::Samples(samples)) };
+    let definitions = Defined::new(models, registration);
+    let scope = Scope { alternate_path: &registration.alternate_path, ..Scope::new(path, &definitions) };
+    let payload = format::encode_in(format, &scope, &samples);
+    let payload = payload.map_err(|error| Problem::bad("format", error.to_string()))?;
+    Ok(Body::Encoded { format: Some(format), payload })
 }
 
 fn parse(field: &str, typed: &str) -> Result<Path, Problem> {

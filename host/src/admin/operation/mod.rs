@@ -20,6 +20,7 @@ use tidegate_proto::lwm2m::server::Failure;
 use utoipa::{IntoParams, ToSchema};
 
 pub(super) use self::answer::Answer;
+pub(super) use self::body::encoded;
 use self::body::Request;
 use super::access::{Caller, Role};
 use super::client::{known, observed, operation as name_of};

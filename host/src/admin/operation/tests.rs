@@ -73,7 +73,7 @@ fn what_makes_no_sense_names_its_field_and_what_would_be_right() {
         (json!({"operation": "write", "path": "/3/0/14"}), "`values` and `content`"),
         (json!({"operation": "write", "path": "/3/0", "value": 1}), "several are `values`"),
         (json!({"operation": "write", "path": "/3/0/13", "value": "x"}), "/3/0/13 must be seconds"),
-        (json!({"operation": "write", "path": "/3/0/13", "value": null}), "must be seconds"),
+        (json!({"operation": "write", "path": "/3/0/13", "value": null}), "is missing"),
         (json!({"operation": "write", "path": "/3/0", "values": [{"path": "/4/0/1", "value": 1}]}), "below `/3/0`"),
         (json!({"operation": "read", "path": "/3", "format": "xml"}), "there are text"),
         (json!({"operation": "write-attributes", "path": "/3", "attributes": {"p&q": 1}}), "`p&q` is no attribute"),
