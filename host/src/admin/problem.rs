@@ -63,6 +63,7 @@ impl Problem {
         Self { kind: format!("urn:tidegate:problem:{kind}"), ..self }
     }
 
+    #[cfg(test)]
     pub(crate) fn status(&self) -> StatusCode {
         self.status
     }

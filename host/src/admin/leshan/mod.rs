@@ -72,7 +72,7 @@ pub(super) async fn list(State(view): State<View>) -> Response {
 }
 
 /// A registration.
-#[utoipa::path(get, path = "/api/clients/{endpoint}", tag = "Leshan", params(("endpoint", description = "Endpoint name")),
+#[utoipa::path(get, path = "/api/clients/{endpoint}", tag = "Leshan", params(("endpoint", description = "Endpoint name", example = "urn:imei:1")),
     responses((status = 200, body = Object), (status = 400, body = String, content_type = "text/plain")))]
 pub(super) async fn show(State(view): State<View>, Path(endpoint): Path<String>) -> Result<JsonBody<Json>, Problem> {
     let known = known(&view, &endpoint)?;
@@ -101,7 +101,7 @@ pub(super) async fn security(State(view): State<View>) -> Result<JsonBody<Json>,
 
 /// Reads `…/{path}`, discovers `…/{path}/discover`, reads several by `…/composite?paths=`.
 #[utoipa::path(get, path = "/api/clients/{endpoint}/{path}", tag = "Leshan",
-    params(("endpoint", description = "Endpoint name"), ("path", description = "LwM2M path, maybe with `/discover`; or `composite`"),
+    params(("endpoint", description = "Endpoint name", example = "urn:imei:1"), ("path", description = "LwM2M path, maybe with `/discover`; or `composite`"),
         ("format" = Option<String>, Query, description = "Such as `TLV` or `SENML_CBOR`"),
         ("timeout" = Option<u32>, Query, description = "Seconds"), ("paths" = Option<String>, Query, description = "Of composite")),
     responses((status = 200, body = Object), (status = 400, body = String, content_type = "text/plain"),
@@ -125,7 +125,7 @@ pub(super) async fn get(
 
 /// Writes `…/{path}` (`replace=false` updates), writes attributes by `…/{path}/attributes?pmin=…`, writes several by `…/composite`.
 #[utoipa::path(put, path = "/api/clients/{endpoint}/{path}", tag = "Leshan", request_body = Object,
-    params(("endpoint", description = "Endpoint name"), ("path", description = "LwM2M path, maybe with `/attributes`; or `composite`"),
+    params(("endpoint", description = "Endpoint name", example = "urn:imei:1"), ("path", description = "LwM2M path, maybe with `/attributes`; or `composite`"),
         ("format" = Option<String>, Query, description = "Such as `TLV` or `SENML_CBOR`"),
         ("timeout" = Option<u32>, Query, description = "Seconds"), ("replace" = Option<bool>, Query, description = "false: update")),
     responses((status = 200, body = Object), (status = 400, body = String, content_type = "text/plain"),
@@ -166,7 +166,7 @@ pub(super) async fn put(
 
 /// Executes a resource, creates an instance below an object, observes by `…/{path}/observe` and `…/composite/observe`.
 #[utoipa::path(post, path = "/api/clients/{endpoint}/{path}", tag = "Leshan", request_body = Object,
-    params(("endpoint", description = "Endpoint name"), ("path", description = "LwM2M path, maybe with `/observe`; or `composite/observe`"),
+    params(("endpoint", description = "Endpoint name", example = "urn:imei:1"), ("path", description = "LwM2M path, maybe with `/observe`; or `composite/observe`"),
         ("format" = Option<String>, Query, description = "Such as `TLV` or `SENML_CBOR`"),
         ("timeout" = Option<u32>, Query, description = "Seconds"), ("paths" = Option<String>, Query, description = "Of composite")),
     responses((status = 200, body = Object), (status = 400, body = String, content_type = "text/plain"),
@@ -202,7 +202,7 @@ pub(super) async fn post(
 
 /// Deletes an instance, or ends an observation: with `active` the client is told, without it its next notification is reset.
 #[utoipa::path(delete, path = "/api/clients/{endpoint}/{path}", tag = "Leshan",
-    params(("endpoint", description = "Endpoint name"), ("path", description = "LwM2M path, maybe with `/observe`; or `composite/observe`"),
+    params(("endpoint", description = "Endpoint name", example = "urn:imei:1"), ("path", description = "LwM2M path, maybe with `/observe`; or `composite/observe`"),
         ("active" = Option<String>, Query, description = "Tell the client"),
         ("timeout" = Option<u32>, Query, description = "Seconds"), ("paths" = Option<String>, Query, description = "Of composite")),
     responses((status = 200, body = Object), (status = 400, body = String, content_type = "text/plain"),

@@ -8,7 +8,7 @@ mod page;
 use std::sync::LazyLock;
 
 use axum::http::Method;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::response::IntoResponse;
 use utoipa::OpenApi;
 use utoipa::openapi::path::Operation;
@@ -58,7 +58,7 @@ async fn json() -> impl IntoResponse {
 
 async fn page() -> impl IntoResponse {
     static PAGE: LazyLock<String> = LazyLock::new(|| page::render(&serde_json::to_value(&DESCRIPTION.0).unwrap_or_default()));
-    ([(CONTENT_TYPE, "text/html; charset=utf-8"), ("content-security-policy", POLICY)], PAGE.as_str())
+    ([(CONTENT_TYPE, "text/html; charset=utf-8"), (CONTENT_SECURITY_POLICY, POLICY)], PAGE.as_str())
 }
 
 async fn style() -> impl IntoResponse {
