@@ -1,8 +1,8 @@
 //! The gateway under test, as a process.
 
 use std::fs::OpenOptions;
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
+use crate::http::{HttpAnswer, http};
 use crate::inbox::PATIENCE;
 use crate::port;
 use crate::process::Process;
@@ -70,6 +71,8 @@ pub struct Setup {
     pub log: &'static str,
     /// Whether it listens for HTTP.
     pub http: bool,
+    /// Further keys of `[http]`.
+    pub http_keys: Json,
     /// Names and texts of further files in its folder: keys and certificates; those under `plugins/` are translators.
     pub files: Vec<(String, String)>,
     /// Names and bytes of files that its folder of translators begins with.
@@ -97,6 +100,7 @@ impl Setup {
             store: json!({}),
             log: "",
             http: false,
+            http_keys: json!({}),
             files: Vec::new(),
             artifacts: Vec::new(),
             models: Vec::new(),
@@ -123,6 +127,8 @@ impl Setup {
         for (key, value) in self.mqtt.as_object().into_iter().flatten() {
             mqtt_table[key] = value.clone();
         }
+        let mut http_table = self.http_keys.clone();
+        http_table["listen"] = if http == 0 { json!([]) } else { json!([format!("127.0.0.1:{http}")]) };
         let translators = match &self.translators {
             Json::Null => json!([{ "name": "emqx", "settings": self.settings }]),
             translators => translators.clone(),
@@ -137,7 +143,7 @@ impl Setup {
             "coap": coap_table,
             "dtls": dtls_table,
             "mqtt": mqtt_table,
-            "http": { "listen": if http == 0 { json!([]) } else { json!([format!("127.0.0.1:{http}")]) } },
+            "http": http_table,
             "registration": self.registration,
             "store": self.store,
             "translator": translators,
@@ -182,18 +188,23 @@ impl Gateway {
         self.mqtt
     }
 
+    /// The loopback port where it listens for HTTP, if it was set up with `http`.
+    pub fn http_port(&self) -> u16 {
+        self.http
+    }
+
+    /// What `[http]` answers to a request with these header lines.
+    pub fn ask(&self, method: &str, path: &str, headers: &[&str], body: &str) -> Result<HttpAnswer> {
+        http(self.http, method, path, headers, body)
+    }
+
     /// What `[http]` answers at a path: its body.
     pub fn http(&self, path: &str) -> Result<String> {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.http))?;
-        stream
-            .write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").as_bytes())?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        let (head, body) = answer.split_once("\r\n\r\n").context("no HTTP answer")?;
-        if !head.starts_with("HTTP/1.1 200") {
-            bail!("{path}: {head}");
+        let answer = self.ask("GET", path, &[], "")?;
+        if answer.status != 200 {
+            bail!("{path}: {}", answer.head);
         }
-        Ok(body.to_owned())
+        Ok(answer.body)
     }
 
     /// The same, again and again until this holds for it.

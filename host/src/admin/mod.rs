@@ -13,10 +13,12 @@ mod client;
 mod credential;
 mod emqx;
 mod event;
+mod leshan;
 mod listener;
 mod load;
 mod metrics;
 mod model;
+mod openapi;
 mod operation;
 mod page;
 mod problem;
@@ -148,6 +150,8 @@ fn table() -> Table {
         .merge(event::routes())
         .merge(series::routes())
         .merge(page::routes())
+        .merge(leshan::routes())
+        .merge(openapi::routes())
 }
 
 #[cfg(test)]

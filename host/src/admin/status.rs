@@ -8,6 +8,7 @@ use axum::response::IntoResponse;
 use serde_json::{Value, json};
 
 use super::access::Role;
+use super::problem::Problem;
 use super::table::Table;
 use super::{View, load, metrics, series, time};
 use crate::mqtt::SessionGauge;
@@ -16,7 +17,7 @@ use crate::net::count::Totals;
 
 pub(super) fn routes() -> Table {
     Table::new()
-        .open("/healthz", || async { "ok\n" })
+        .open("/healthz", health)
         .open("/readyz", ready)
         .get("/status", Role::Read, status)
         .get("/api/v1/status", Role::Read, standing)
@@ -24,21 +25,9 @@ pub(super) fn routes() -> Table {
         .get("/metrics", Role::Read, metrics)
 }
 
-/// Whether clients can be served to the end: the broker is connected and has answered the subscriptions.
-async fn ready(State(view): State<View>) -> impl IntoResponse {
-    let connection = view.session.connection();
-    if connection.connected && connection.subscribed {
-        return (StatusCode::OK, [(CONTENT_TYPE, "text/plain")], "ready\n");
-    }
-    (
-        StatusCode::SERVICE_UNAVAILABLE,
-        [(CONTENT_TYPE, "text/plain; charset=utf-8")],
-        "the MQTT broker is not connected\n",
-    )
-}
-
 /// How the gateway stands.
-async fn standing(State(view): State<View>) -> Json<Value> {
+#[utoipa::path(get, path = "/api/v1/status", tag = "gateway", responses((status = 200, description = "How it stands", body = Object)))]
+pub(super) async fn standing(State(view): State<View>) -> Json<Value> {
     let uptime = Clock::timestamp().saturating_sub(view.started);
     let (outbox, counts, connection) =
         (view.outbox.counts(), view.session.counts(), view.session.connection());
@@ -74,7 +63,8 @@ async fn standing(State(view): State<View>) -> Json<Value> {
 }
 
 /// How each translator stands.
-async fn translators(State(view): State<View>) -> Json<Value> {
+#[utoipa::path(get, path = "/api/v1/translators", tag = "gateway", responses((status = 200, description = "All of them", body = Object)))]
+pub(super) async fn translators(State(view): State<View>) -> Json<Value> {
     let board = view.translators.load_full();
     let data = board.iter().map(|(name, of)| {
         let mut data = of.clone();
@@ -86,7 +76,27 @@ async fn translators(State(view): State<View>) -> Json<Value> {
     Json(json!({ "data": data.collect::<Vec<_>>() }))
 }
 
-async fn status(State(view): State<View>) -> impl IntoResponse {
+/// That it runs.
+#[utoipa::path(get, path = "/healthz", tag = "gateway", responses((status = 200, description = "It runs", body = String, content_type = "text/plain")))]
+pub(super) async fn health() -> &'static str {
+    "ok\n"
+}
+
+/// Whether clients can be served to the end: the broker is connected and has answered the subscriptions.
+#[utoipa::path(get, path = "/readyz", tag = "gateway", responses(
+    (status = 200, description = "Ready", body = String, content_type = "text/plain"),
+    (status = 503, description = "Not now", body = Problem)))]
+pub(super) async fn ready(State(view): State<View>) -> Result<&'static str, Problem> {
+    let connection = view.session.connection();
+    if connection.connected && connection.subscribed {
+        return Ok("ready\n");
+    }
+    Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the MQTT broker is not connected"))
+}
+
+/// How the gateway stands.
+#[utoipa::path(get, path = "/status", tag = "gateway", responses((status = 200, description = "How it stands", body = Object)))]
+pub(super) async fn status(State(view): State<View>) -> impl IntoResponse {
     let translators = view.translators.load_full();
     let outbox = view.outbox.counts();
     let status = json!({
@@ -131,7 +141,10 @@ fn mqtt(session: &SessionGauge) -> Value {
     })
 }
 
-async fn metrics(State(view): State<View>) -> impl IntoResponse {
+/// What was counted, in the text format of Prometheus.
+#[utoipa::path(get, path = "/metrics", tag = "gateway",
+    responses((status = 200, description = "Counters", body = String, content_type = "text/plain")))]
+pub(super) async fn metrics(State(view): State<View>) -> impl IntoResponse {
     let routing = view.routing.load_full();
     let clients = view.directory.len();
     let (slots, serving) = (routing.slots(), routing.serving().len());

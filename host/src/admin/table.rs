@@ -103,7 +103,6 @@ impl Table {
         self.router
     }
 
-    #[cfg(test)]
     pub(super) fn routes(&self) -> &[Route] {
         &self.routes
     }

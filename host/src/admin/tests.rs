@@ -77,7 +77,8 @@ async fn an_operators_tools_see_the_translators() {
     let (stop, stopped) = watch::channel(false);
     door.serve(&view, &stopped).unwrap();
     let pages = tokio::task::spawn_blocking(move || {
-        ["/healthz", "/status", "/metrics", "/api/nothing", "/readyz"].map(|path| ask(address, "GET", path, ""))
+        ["/healthz", "/status", "/metrics", "/api/nothing", "/readyz"]
+            .map(|path| ask(address, "GET", path, ""))
     });
     let [health, status, metrics, nothing, ready] = pages.await.unwrap();
     assert!(health.starts_with("HTTP/1.1 200") && health.ends_with("ok\n"), "{health}");

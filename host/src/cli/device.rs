@@ -12,8 +12,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use hyper::{Method, StatusCode};
 use serde_json::{Map, Value as Json, json};
 
-use super::remote::{Gateway, Refused, Remote, segment};
 use super::Exit;
+use super::remote::{Gateway, Refused, Remote, segment};
 
 /// `tidegate device`
 #[derive(Args, Debug)]
@@ -357,7 +357,9 @@ async fn observe(gateway: &Gateway, of: &Observe, is_json: bool) -> anyhow::Resu
             event = events.next() => event,
             _ = tokio::signal::ctrl_c() => break Ok(()),
         };
-        let Some(event) = event? else { break Err(anyhow::anyhow!("the gateway has ended the stream of events")) };
+        let Some(event) = event? else {
+            break Err(anyhow::anyhow!("the gateway has ended the stream of events"));
+        };
         if !event.data["path"].as_str().is_some_and(|path| path == of.path) {
             continue;
         }

@@ -70,9 +70,15 @@ impl Remote {
     pub(super) fn gateway(&self) -> anyhow::Result<Gateway> {
         let token = match &self.token_file {
             Some(file) => Some(read_token(file)?),
-            None => std::env::var("TIDEGATE_TOKEN").ok().filter(|token| !token.is_empty()).map(Zeroizing::new),
+            None => {
+                std::env::var("TIDEGATE_TOKEN").ok().filter(|token| !token.is_empty()).map(Zeroizing::new)
+            }
         };
-        let url = match self.url.clone().or_else(|| std::env::var("TIDEGATE_URL").ok().filter(|url| !url.is_empty())) {
+        let url = match self
+            .url
+            .clone()
+            .or_else(|| std::env::var("TIDEGATE_URL").ok().filter(|url| !url.is_empty()))
+        {
             Some(url) => url,
             None => self.configured()?,
         };
@@ -81,7 +87,11 @@ impl Remote {
 
     fn configured(&self) -> anyhow::Result<String> {
         let config = ConfigFile { config: self.config.clone() }.load()?;
-        let listen = config.http.listen.first().context("[http] listen is empty: the gateway has no HTTP; say --url")?;
+        let listen = config
+            .http
+            .listen
+            .first()
+            .context("[http] listen is empty: the gateway has no HTTP; say --url")?;
         let scheme = if config.http.certificate.is_some() { "https" } else { "http" };
         Ok(format!("{scheme}://{}", reached_at(*listen)))
     }
@@ -125,7 +135,8 @@ impl Gateway {
             if bytes.is_empty() {
                 return Ok((status, Json::Null));
             }
-            let json = serde_json::from_slice(&bytes).with_context(|| format!("{url}: the answer is no JSON"))?;
+            let json =
+                serde_json::from_slice(&bytes).with_context(|| format!("{url}: the answer is no JSON"))?;
             Ok((status, json))
         };
         let late = || format!("{url}: no answer within {} s", within.as_secs());
@@ -141,11 +152,17 @@ impl Gateway {
         Ok(Events { body: response.into_body(), text: Vec::new() })
     }
 
-    async fn send(&self, method: Method, path: &str, body: Option<&Json>) -> anyhow::Result<Response<Incoming>> {
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Json>,
+    ) -> anyhow::Result<Response<Incoming>> {
         let url = self.url(path);
         let request = self.request(method, path, body)?;
         let stream = self.connect().await?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.with_context(|| url.clone())?;
+        let (mut sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.with_context(|| url.clone())?;
         tokio::spawn(connection);
         let response = sender.send_request(request).await.with_context(|| url.clone())?;
         let status = response.status();
@@ -157,7 +174,12 @@ impl Gateway {
         Err(Refused { url, status, detail: detail(status, &bytes) }.into())
     }
 
-    fn request(&self, method: Method, path: &str, body: Option<&Json>) -> anyhow::Result<Request<Full<Bytes>>> {
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Json>,
+    ) -> anyhow::Result<Request<Full<Bytes>>> {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.prefix));
         request = request.header(HOST, &self.authority).header(ACCEPT, "application/json, text/event-stream");
         // A page of another site cannot send it, so that what changes something is known to be meant.
@@ -289,7 +311,8 @@ pub(super) fn segment(text: &str) -> String {
 fn detail(status: StatusCode, body: &[u8]) -> String {
     let problem: Json = serde_json::from_slice(body).unwrap_or_default();
     let told = problem["detail"].as_str().or_else(|| problem["title"].as_str());
-    let told = told.map_or_else(|| status.canonical_reason().unwrap_or("no reason").to_owned(), str::to_owned);
+    let told =
+        told.map_or_else(|| status.canonical_reason().unwrap_or("no reason").to_owned(), str::to_owned);
     match (problem["field"].as_str(), status) {
         (Some(field), _) => format!("{field}: {told}"),
         (None, StatusCode::UNAUTHORIZED) => format!("{told} (--token-file or TIDEGATE_TOKEN)"),
@@ -298,7 +321,9 @@ fn detail(status: StatusCode, body: &[u8]) -> String {
 }
 
 fn read_token(file: &Path) -> anyhow::Result<Zeroizing<String>> {
-    let text = Zeroizing::new(std::fs::read_to_string(file).with_context(|| format!("--token-file {}", file.display()))?);
+    let text = Zeroizing::new(
+        std::fs::read_to_string(file).with_context(|| format!("--token-file {}", file.display()))?,
+    );
     let token = Zeroizing::new(text.trim().to_owned());
     anyhow::ensure!(!token.is_empty(), "--token-file {}: it is empty", file.display());
     Ok(token)
@@ -371,7 +396,8 @@ mod tests {
 
     #[test]
     fn a_problem_is_told_with_its_field() {
-        let body = br#"{"title":"Bad Request","detail":"must be from 1 to 1000","field":"limit","status":400}"#;
+        let body =
+            br#"{"title":"Bad Request","detail":"must be from 1 to 1000","field":"limit","status":400}"#;
         assert_eq!(detail(StatusCode::BAD_REQUEST, body), "limit: must be from 1 to 1000");
         assert_eq!(detail(StatusCode::BAD_GATEWAY, b"<html>"), "Bad Gateway");
         assert!(detail(StatusCode::UNAUTHORIZED, b"").contains("TIDEGATE_TOKEN"));

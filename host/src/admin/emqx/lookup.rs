@@ -20,7 +20,7 @@ use crate::bridge::covers_secret;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Wanted {
+pub(in super::super) struct Wanted {
     /// Such as `/3/0/0`.
     path: String,
     /// `read`, `write`, `write-attr`, `discover`, `execute`, `create`, `delete`, `observe` or `cancel-observe`.
@@ -29,9 +29,9 @@ pub(super) struct Wanted {
 
 /// The last answer to a command; `code` is `6.01` as long as there is none.
 #[utoipa::path(get, path = "/api/v5/gateways/lwm2m/clients/{clientid}/lookup", tag = "EMQX",
-    params(("clientid", description = "Client id or endpoint name"), Wanted),
+    params(("clientid", description = "Client id or endpoint name", example = "urn:imei:1"), Wanted),
     responses((status = 200, body = Object), (status = 400, body = EmqxError), (status = 404, body = EmqxError)))]
-pub(super) async fn lookup(
+pub(in super::super) async fn lookup(
     State(view): State<View>,
     Path(clientid): Path<String>,
     Query(Wanted { path: typed, action }): Query<Wanted>,
@@ -74,8 +74,7 @@ fn described(links: &[Value], registration: &Registration, models: &Models) -> V
         let Some(resource) = definition.and_then(|definition| definition.resource(id)) else {
             return Some(json!({ path.to_string(): path.to_string() }));
         };
-        let mut described =
-            json!({ "operations": letters(resource.operations), "path": path.to_string(), "name": resource.name });
+        let mut described = json!({ "operations": letters(resource.operations), "path": path.to_string(), "name": resource.name });
         if let Some(name) = resource.kind.and_then(data_type) {
             described["dataType"] = json!(name);
         }

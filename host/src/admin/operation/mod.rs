@@ -21,6 +21,7 @@ use utoipa::{IntoParams, ToSchema};
 
 pub(super) use self::answer::{Answer, Sampled, code};
 use self::body::Request;
+pub(super) use self::body::encoded;
 use super::access::{Caller, Role};
 use super::client::{known, observed, operation as name_of};
 use super::problem::Problem;
@@ -88,7 +89,7 @@ pub(super) enum Progress {
 /// `operate`. An error that the client answers is a success here: `success` says so. Where the client already observes what `observe`
 /// names for a translator, it is only read, and the translator keeps its observation.
 #[utoipa::path(post, path = "/api/v1/clients/{endpoint}/operations", tag = "operations", request_body = Request,
-    params(("endpoint", description = "Endpoint name"), Patience),
+    params(("endpoint", description = "Endpoint name", example = "urn:imei:1"), Patience),
     responses(
         (status = 200, description = "The client has answered", body = Answer),
         (status = 202, description = "It waits for the client to be awake", body = Pending),

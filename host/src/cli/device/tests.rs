@@ -85,7 +85,9 @@ async fn each_operation_is_asked_for_as_it_was_typed() {
 async fn a_list_goes_through_all_pages_if_it_is_to() {
     let pages = |what: &str| {
         let has_next = what.contains("page=1");
-        json(&json!({ "data": [{ "endpoint": "x" }], "meta": { "page": 1, "count": 2, "has_next": has_next } }))
+        json(
+            &json!({ "data": [{ "endpoint": "x" }], "meta": { "page": 1, "count": 2, "has_next": has_next } }),
+        )
     };
     let (url, asked) = gateway(pages).await;
     device(&url, &["list", "--all", "--search", "a&b", "--sort", "-updated_at"]).await.unwrap();

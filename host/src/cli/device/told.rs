@@ -13,9 +13,11 @@ pub(super) fn clients(clients: &[Json], meta: &Json, is_all: bool) -> String {
             (Some(true), Some(false)) => "asleep",
             _ => "",
         };
-        let lifetime = client["lifetime_s"].as_u64().map(|seconds| format!("{seconds} s")).unwrap_or_default();
+        let lifetime =
+            client["lifetime_s"].as_u64().map(|seconds| format!("{seconds} s")).unwrap_or_default();
         let updated = text(&client["updated_at"]);
-        let fields = [&client["endpoint"], &client["address"], &client["transport"], &client["lwm2m_version"]];
+        let fields =
+            [&client["endpoint"], &client["address"], &client["transport"], &client["lwm2m_version"]];
         let mut cells: Vec<String> = fields.into_iter().map(text).collect();
         cells.extend([lifetime, state.to_owned(), updated]);
         grid.push(cells);
@@ -23,7 +25,8 @@ pub(super) fn clients(clients: &[Json], meta: &Json, is_all: bool) -> String {
     let count = meta["count"].as_u64().unwrap_or(clients.len() as u64);
     let page = meta["page"].as_u64().unwrap_or(1);
     let mut out = grid.render();
-    let more = if meta["has_next"] == true { format!("; --page {} has more", page + 1) } else { String::new() };
+    let more =
+        if meta["has_next"] == true { format!("; --page {} has more", page + 1) } else { String::new() };
     out.push_str(&match is_all {
         true => format!("{count} clients\n"),
         false => format!("{} of {count} clients{more}\n", clients.len()),
@@ -61,7 +64,12 @@ pub(super) fn client(client: &Json, observations: &Json, queue: &Json) -> String
     let mut grid = Grid::new(&["OBJECT", "VERSION", "INSTANCES", "NAME"]);
     for object in items(&client["objects"]) {
         let instances: Vec<String> = items(&object["instances"]).iter().map(text).collect();
-        grid.push(vec![text(&object["id"]), text(&object["version"]), instances.join(","), text(&object["name"])]);
+        grid.push(vec![
+            text(&object["id"]),
+            text(&object["version"]),
+            instances.join(","),
+            text(&object["name"]),
+        ]);
     }
     out.push('\n');
     out.push_str(&grid.render());
