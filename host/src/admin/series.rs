@@ -32,19 +32,19 @@ pub(crate) struct Series {
     samples: Arc<Mutex<VecDeque<Sample>>>,
 }
 
-/// How much went through in the seconds before.
+/// How much went through since the sample before, which is `step_s` seconds earlier or, on a busy machine, a little more.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub(super) struct Sample {
     /// RFC 3339.
     at: String,
-    /// Publications to the broker, a second.
-    up: f64,
-    /// Messages from the broker, a second.
-    down: f64,
-    /// Datagrams of clients, a second.
-    received: f64,
-    /// Faults of translators, a second.
-    faults: f64,
+    /// Publications to the broker.
+    up: u64,
+    /// Messages from the broker.
+    down: u64,
+    /// Datagrams of clients.
+    received: u64,
+    /// Faults of translators.
+    faults: u64,
     clients: usize,
     /// Publications that wait for the broker.
     outbox: u64,
@@ -136,13 +136,13 @@ impl Counted {
 fn sample(view: &View, before: &Counted, now: &Counted) -> Sample {
     let seconds = (now.when - before.when).as_secs_f64().max(f64::MIN_POSITIVE);
     // A slot that is gone takes its counts with it.
-    let rate = |before: u64, now: u64| now.saturating_sub(before) as f64 / seconds;
+    let since = |before: u64, now: u64| now.saturating_sub(before);
     Sample {
         at: time::of_millis(Clock::timestamp()),
-        up: rate(before.up, now.up),
-        down: rate(before.down, now.down),
-        received: rate(before.received, now.received),
-        faults: rate(before.faults, now.faults),
+        up: since(before.up, now.up),
+        down: since(before.down, now.down),
+        received: since(before.received, now.received),
+        faults: since(before.faults, now.faults),
         clients: view.directory.len(),
         outbox: view.outbox.counts().waiting,
         resident_bytes: resident_bytes(),

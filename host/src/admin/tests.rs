@@ -59,9 +59,18 @@ fn ask(address: SocketAddr, method: &str, path: &str, headers: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     let host = if headers.contains("Host:") { "" } else { "Host: localhost\r\n" };
     write!(stream, "{method} {path} HTTP/1.1\r\n{host}Connection: close\r\n{headers}\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
+    let mut answer = Vec::new();
+    let mut bytes = [0; 4096];
+    loop {
+        let count = stream.read(&mut bytes).unwrap();
+        answer.extend_from_slice(&bytes[..count]);
+        let text = String::from_utf8_lossy(&answer);
+        // Events never end.
+        let is_stream = text.contains("text/event-stream") && text.contains("\r\n\r\n");
+        if count == 0 || is_stream {
+            return text.into_owned();
+        }
+    }
 }
 
 fn status(answer: &str) -> u16 {
