@@ -18,6 +18,7 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use serde_json::{Value as Json, json};
+use tidegate_proto::lwm2m::model::Models;
 use tidegate_proto::lwm2m::operation::{Body, CancelMode, Operation, WriteMode};
 use tidegate_proto::lwm2m::path::Path as Lwm2mPath;
 use tidegate_proto::lwm2m::registration::Registration;
@@ -317,11 +318,7 @@ fn answered(view: &View, answer: &Answer, paths: Option<&[Lwm2mPath]>) -> Json {
         | Name::ObserveComposite
         | Name::CancelObservationComposite => {
             let models = view.models.load();
-            let hide = |sample: &Sample<'static>| match is_secret(sample.path, &models) {
-                true => Sample { value: Value::Null, ..sample.clone() },
-                false => sample.clone(),
-            };
-            let samples: Vec<Sample<'static>> = answer.samples.iter().map(hide).collect();
+            let samples = visible(answer.samples.iter().cloned(), &models);
             let samples: Vec<&Sample<'static>> = samples.iter().collect();
             shown["content"] = match paths {
                 Some(paths) => node::composite(paths, &samples),
@@ -335,6 +332,15 @@ fn answered(view: &View, answer: &Answer, paths: Option<&[Lwm2mPath]>) -> Json {
         _ => {}
     }
     shown
+}
+
+/// Values without those of keys and passwords.
+fn visible(samples: impl Iterator<Item = Sample<'static>>, models: &Models) -> Vec<Sample<'static>> {
+    let hide = |sample: Sample<'static>| match is_secret(sample.path, models) {
+        true => Sample { value: Value::Null, ..sample },
+        false => sample,
+    };
+    samples.map(hide).collect()
 }
 
 /// A code as Leshan writes it.

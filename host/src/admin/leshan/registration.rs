@@ -25,7 +25,7 @@ pub(super) fn shown(known: &Known, registration: &Registration, is_awake: Option
         .collect();
     let mut shown = json!({
         "endpoint": &*of.endpoint,
-        "registrationId": of.location.strip_prefix("/rd/").unwrap_or(&of.location),
+        "registrationId": id(of),
         "registrationDate": i64::from(known.registered) * 1000,
         "lastUpdate": i64::from(known.updated) * 1000,
         "address": format!("{}:{}", of.peer.address.ip().to_canonical(), of.peer.address.port()),
@@ -44,6 +44,11 @@ pub(super) fn shown(known: &Known, registration: &Registration, is_awake: Option
         shown["sleeping"] = json!(!is_awake);
     }
     shown
+}
+
+/// What Leshan calls a registration by.
+pub(super) fn id(of: &Registration) -> &str {
+    of.location.strip_prefix("/rd/").unwrap_or(&of.location)
 }
 
 /// Links as Leshan shows them.
