@@ -75,8 +75,9 @@ export function age(at: string, now = Date.now()): number {
   return (now - new Date(at).getTime()) / 1000;
 }
 
-/** What a resource holds. */
-export function value(of: unknown): string {
+/** What a resource of this type holds. */
+export function value(of: unknown, type?: string | null): string {
+  if (type === "time" && typeof of === "number") return moment(new Date(of * 1000).toISOString());
   if (of === null || of === undefined) return "–";
   if (typeof of === "object") return JSON.stringify(of);
   return String(of);
@@ -113,6 +114,7 @@ export function parse(text: string, type: string | null | undefined): unknown {
     case "opaque":
       if (!/^[A-Za-z0-9+/]*={0,2}$/.test(given) || given.length % 4 !== 0) throw new Error("opaque");
       return given;
+    case "object-link":
     case "objlnk":
       if (!/^\d+:\d+$/.test(given)) throw new Error("objlnk");
       return given;

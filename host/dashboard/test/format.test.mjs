@@ -35,7 +35,7 @@ test("what is typed becomes the type of the resource", () => {
   assert.equal(format.parse("false", "boolean"), false);
   assert.equal(format.parse("2026-01-31T12:00:00Z", "time"), "2026-01-31T12:00:00Z");
   assert.equal(format.parse("3q2+7w==", "opaque"), "3q2+7w==");
-  assert.equal(format.parse("3:0", "objlnk"), "3:0");
+  assert.equal(format.parse("3:0", "object-link"), "3:0");
   assert.equal(format.parse(" as it is ", "string"), " as it is ");
   assert.equal(format.parse("x", null), "x");
 });

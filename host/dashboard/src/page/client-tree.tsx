@@ -138,13 +138,13 @@ function Row({ path, resource, readings, observed, changed }: RowProps) {
         <code title={path}>{resource.id}</code>
         <span>
           <span title={resource.description}>{resource.name || t("tree.unknown")}</span>{" "}
-          <span class="faint type">{[resource.type?.toLowerCase(), resource.range, ...attributes.map(([name, value]) => `${name}=${value}`)].filter(Boolean).join(" · ")}</span>
+          <span class="faint type">{[resource.type?.toLowerCase().replace("none", ""), resource.range, ...attributes.map(([name, value]) => `${name}=${value}`)].filter(Boolean).join(" · ")}</span>
         </span>
       </div>
       <div class="resource-value" data-path={path}>
         {reading ? (
           <span key={reading.at} class="fresh" title={format.moment(new Date(reading.at).toISOString())}>
-            <output>{format.value(reading.value)}</output>
+            <output>{format.value(reading.value, resource.type?.toLowerCase())}</output>
             {resource.units && <span class="faint"> {resource.units}</span>}
           </span>
         ) : (
@@ -193,6 +193,7 @@ function Watch({ path, readings, observed, changed }: Omit<RowProps, "resource">
 
 function Write({ path, resource, now, readings, close }: { path: string; resource: Resource; now: unknown; readings: Readings; close: () => void }) {
   const type = resource.type?.toLowerCase() ?? "string";
+  if (type === "time" && typeof now === "number") now = new Date(now * 1000).toISOString();
   const given = useSignal(now === undefined || now === null ? (type === "boolean" ? "true" : "") : String(now));
   const wrong = useSignal("");
   const submit = (event: Event) => {

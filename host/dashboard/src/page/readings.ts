@@ -40,9 +40,10 @@ export class Readings {
     const last = new Map(this.last.value);
     const series = new Map(this.series.value);
     const present = new Set(this.present.value);
-    for (const { path, value } of values) {
+    for (const { path, value, type } of values) {
       last.set(path, { value, at });
       present.add(path);
+      if (type === "time") continue;
       if (typeof value !== "number" && typeof value !== "boolean") continue;
       const [times, numbers] = series.get(path) ?? [[], []];
       series.set(path, [[...times, at / 1000].slice(-KEPT), [...numbers, Number(value)].slice(-KEPT)]);
