@@ -64,7 +64,7 @@ function options(element: HTMLElement, lines: Line[], format: (value: number) =>
     padding: [8, 8, 0, 0],
     scales: { y: { range: (_, low, high) => bounds(low, high) } },
     axes: [
-      { ...axis, grid: { show: false }, values: "{HH}:{mm}", space: 60, size: 26 },
+      { ...axis, grid: { show: false }, values: (_, splits, __, ___, step) => splits.map((split) => new Date(split * 1000).toTimeString().slice(0, step < 60 ? 8 : 5)), space: 70, size: 26 },
       { ...axis, size: 56, space: 32, values: (_, splits) => splits.map((split) => format(split)) },
     ],
     series: [
