@@ -24,7 +24,7 @@ use crate::bridge::{Downlink, Operator, Shared, UplinkBridge};
 use crate::config::{self, BrokerAddress, Config};
 use crate::deployment::{self, Deployment, Outlet};
 use crate::model::{self, Folder, Readers, Reading, Watch};
-use crate::mqtt::{EmbeddedBroker, Lane, Outbox, OutboxOptions, Session, SessionOptions};
+use crate::mqtt::{EmbeddedBroker, Gauge, Lane, Outbox, OutboxOptions, Session, SessionOptions};
 use crate::net::{Clock, Directory, Inherited, Rates, ReceiveBuffers, Shard, ShardHandle, Tally};
 use crate::plugin::Engine;
 use keeping::Keeping;
@@ -100,35 +100,12 @@ impl Gateway {
             };
             shards.push(shard.start(commands, handles.clone(), stopped.clone())?);
         }
-        let outlet = Outlet {
-            routing: Arc::clone(&shared.routing),
-            directory: Arc::clone(&shared.directory),
-            subscriber: session.subscriber(),
-            shards: handles.clone(),
-            board: Arc::default(),
-            lane,
-        };
+        let outlet = outlet(&shared, &session, &handles, lane);
         let seen = View {
             translators: Arc::clone(&outlet.board),
-            routing: Arc::clone(&shared.routing),
-            models: Arc::clone(&shared.models),
-            directory: Arc::clone(&shared.directory),
-            operator: Operator::new(&shared, handles.clone()),
-            answers: shared.answers.clone(),
-            feed: shared.feed.clone(),
-            series: Series::default(),
-            started: Clock::timestamp(),
-            commands: session.incoming(),
-            credentials: Some(&config.dtls)
-                .filter(|dtls| !dtls.listen.is_empty())
-                .map(|dtls| dtls.credentials.clone()),
-            shards: handles.clone(),
-            clock: shared.clock,
-            session: session.gauge(),
-            outbox,
-            tallies,
-            receivers,
             store: keeping.as_ref().map(Keeping::gauge),
+            receivers,
+            ..view(config, &shared, &session, &handles, outbox, tallies)
         };
         let tokens = http.tokens();
         http.serve(&seen, &stopped)?;
@@ -215,6 +192,49 @@ impl Gateway {
             tracing::error!("the downlink thread has panicked");
         }
         drop(self.embedded);
+    }
+}
+
+fn outlet(shared: &Shared, session: &Session, shards: &[ShardHandle], lane: Lane) -> Outlet {
+    Outlet {
+        routing: Arc::clone(&shared.routing),
+        directory: Arc::clone(&shared.directory),
+        subscriber: session.subscriber(),
+        shards: shards.to_vec(),
+        board: Arc::default(),
+        lane,
+    }
+}
+
+/// What an operator's tools can see, but for translators, the store and what the kernel drops.
+fn view(
+    config: &Config,
+    shared: &Shared,
+    session: &Session,
+    shards: &[ShardHandle],
+    outbox: Gauge,
+    tallies: Vec<Arc<Tally>>,
+) -> View {
+    let dtls = Some(&config.dtls).filter(|dtls| !dtls.listen.is_empty());
+    View {
+        translators: Arc::default(),
+        routing: Arc::clone(&shared.routing),
+        models: Arc::clone(&shared.models),
+        directory: Arc::clone(&shared.directory),
+        operator: Operator::new(shared, shards.to_vec()),
+        answers: shared.answers.clone(),
+        feed: shared.feed.clone(),
+        series: Series::default(),
+        started: Clock::timestamp(),
+        commands: session.incoming(),
+        credentials: dtls.map(|dtls| dtls.credentials.clone()),
+        shards: shards.to_vec(),
+        clock: shared.clock,
+        session: session.gauge(),
+        outbox,
+        tallies,
+        receivers: ReceiveBuffers::default(),
+        store: None,
     }
 }
 

@@ -55,14 +55,6 @@ impl Table {
         self.add(Method::POST, path, Need::of(role), handler)
     }
 
-    pub(super) fn put<H, T>(self, path: &'static str, role: Role, handler: H) -> Self
-    where
-        H: Handler<T, View>,
-        T: 'static,
-    {
-        self.add(Method::PUT, path, Need::of(role), handler)
-    }
-
     pub(super) fn delete<H, T>(self, path: &'static str, role: Role, handler: H) -> Self
     where
         H: Handler<T, View>,

@@ -360,7 +360,7 @@ async fn observe(gateway: &Gateway, of: &Observe, is_json: bool) -> anyhow::Resu
         let Some(event) = event? else {
             break Err(anyhow::anyhow!("the gateway has ended the stream of events"));
         };
-        if !event.data["path"].as_str().is_some_and(|path| path == of.path) {
+        if event.data["path"].as_str() != Some(of.path.as_str()) {
             continue;
         }
         match is_json {

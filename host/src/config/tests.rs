@@ -171,9 +171,8 @@ fn a_missing_file_is_named() {
     assert!(error.starts_with("no/such/tidegate.toml: cannot be read"), "{error}");
 }
 
-#[test]
-fn what_is_typed_arrives() {
-    let text = r#"
+/// Something else than the default, where that shows.
+const TYPED: &str = r#"
         [coap]
         listen = ["127.0.0.1:5683", "[::1]:5683"]
         shards = 3
@@ -223,8 +222,11 @@ fn what_is_typed_arrives() {
         [[route]]
         listener = "127.0.0.1:5684"
         translators = ["meter"]
-    "#;
-    let config = Config::parse(text, Path::new("/etc/tidegate/tidegate.toml")).unwrap();
+"#;
+
+#[test]
+fn what_is_typed_arrives() {
+    let config = Config::parse(TYPED, Path::new("/etc/tidegate/tidegate.toml")).unwrap();
     assert_eq!(config.coap.listen[1], "[::1]:5683".parse().unwrap());
     assert_eq!((config.coap.shards, config.coap.block_size), (3, 64));
     assert_eq!((config.coap.rate_limit_source, config.coap.rate_limit), (50, 9_000));

@@ -230,8 +230,8 @@ pub(super) async fn remove(
 ) -> Result<StatusCode, Problem> {
     let known = known(&view, &endpoint)?;
     let handle = view.shards.get(usize::from(known.shard));
-    let sent = handle.map(|handle| handle.send(Command::Remove(Arc::clone(&known.registration.endpoint))));
-    if !matches!(sent, Some(Ok(()))) {
+    let command = Command::Remove(Arc::clone(&known.registration.endpoint));
+    if handle.is_none_or(|handle| handle.send(command).is_err()) {
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the client's shard is busy; try again"));
     }
     ask::settled(&view, known.shard).await;

@@ -18,7 +18,7 @@ fn registration(endpoint: &str, number: u32) -> Arc<Registration> {
         queue_mode: number % 2 == 1,
         alternate_path: "/".into(),
         objects: [ObjectLink {
-            path: Lwm2mPath::new([if number % 3 == 0 { 3303 } else { 3 }, 0]),
+            path: Lwm2mPath::new([if number.is_multiple_of(3) { 3303 } else { 3 }, 0]),
             attributes: vec![],
         }]
         .into(),

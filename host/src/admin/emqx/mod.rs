@@ -161,7 +161,7 @@ fn settings(view: &View, registration: &Registration) -> Option<Json> {
     let mut slots = routing.slots_for(registration).into_iter().map(|slot| &routing.slots()[slot]);
     slots.find_map(|slot| {
         let active = slot.active();
-        let is_emqx = active.manifest().map_or(slot.name() == EMQX, |manifest| manifest.name == EMQX);
+        let is_emqx = active.manifest().map_or_else(|| slot.name() == EMQX, |manifest| manifest.name == EMQX);
         is_emqx.then(|| serde_json::from_str::<Json>(active.settings()).unwrap_or_default())
     })
 }

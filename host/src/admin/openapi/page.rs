@@ -61,7 +61,8 @@ fn operations(description: &Json) -> Vec<(&str, &str, &Json)> {
 }
 
 fn show(page: &mut String, (path, method): (&str, &str), operation: &Json) {
-    let summary = operation["summary"].as_str().or(operation["description"].as_str()).unwrap_or_default();
+    let summary =
+        operation["summary"].as_str().or_else(|| operation["description"].as_str()).unwrap_or_default();
     let _ = write!(
         page,
         "<details><summary><b class=\"{method}\">{}</b> <code>{}</code> <span>{}</span></summary>",

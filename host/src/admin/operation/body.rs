@@ -305,7 +305,7 @@ impl Writing<'_> {
     ) -> Result<Sample<'static>, Problem> {
         let definitions = Defined::new(self.models, self.registration);
         let kind = path.object().zip(path.resource()).and_then(|(object, id)| definitions.kind(object, id));
-        let value = value::read(json, of.or(kind.map(Type::of_kind)));
+        let value = value::read(json, of.or_else(|| kind.map(Type::of_kind)));
         let value = value.map_err(|message| Problem::bad(field, format!("{path} {message}")))?;
         if value == Value::Null {
             return Err(Problem::bad(field, format!("{path}: null cannot be written; `delete` removes")));
