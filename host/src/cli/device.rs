@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 use hyper::{Method, StatusCode};
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 
 use super::Exit;
 use super::remote::{Gateway, Refused, Remote, segment};
@@ -156,8 +156,8 @@ struct Execute {
 struct Create {
     /// The name that the client has registered with
     endpoint: String,
-    /// An object, or the instance that it is to become, such as /3311/7
-    #[arg(value_parser = path)]
+    /// The instance that it is to become, such as /3311/7
+    #[arg(value_parser = instance)]
     path: String,
     /// A resource of the new instance and its value, such as 5850=true
     #[arg(value_name = "RESOURCE=VALUE", value_parser = resource)]
@@ -291,9 +291,8 @@ fn execute(of: &Execute) -> Json {
 }
 
 fn create(of: &Create) -> Json {
-    let values: Map<String, Json> =
-        of.values.iter().map(|(id, value)| (id.to_string(), value.clone())).collect();
-    json!({ "operation": "create", "path": of.path, "values": values })
+    let value = |(id, value): &(u16, Json)| json!({ "path": format!("{}/{id}", of.path), "value": value });
+    json!({ "operation": "create", "path": of.path, "values": of.values.iter().map(value).collect::<Vec<_>>() })
 }
 
 fn set_format(body: &mut Json, format: Option<&str>) {
@@ -394,6 +393,13 @@ fn path(typed: &str) -> Result<String, String> {
     let numbers: Vec<&str> = if rest.is_empty() { Vec::new() } else { rest.split('/').collect() };
     let is_path = numbers.len() <= 4 && numbers.iter().all(|number| number.parse::<u16>().is_ok());
     if is_path { Ok(typed.to_owned()) } else { Err(wrong()) }
+}
+
+fn instance(typed: &str) -> Result<String, String> {
+    match path(typed)? {
+        path if path.matches('/').count() == 2 => Ok(path),
+        path => Err(format!("`{path}` is no object instance such as /3311/7")),
+    }
 }
 
 /// Nobody reads any more when a pipe is closed, which is no fault.

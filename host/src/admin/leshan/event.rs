@@ -98,7 +98,11 @@ fn told(view: &View, event: &Event) -> Option<(String, &'static str, Json)> {
     Some((of.endpoint.to_string(), name, data))
 }
 
-fn notified(of: &Registration, (operation, path): (OperationName, Path), samples: &[Sample<'static>]) -> Json {
+fn notified(
+    of: &Registration,
+    (operation, path): (OperationName, Path),
+    samples: &[Sample<'static>],
+) -> Json {
     if operation == OperationName::ObserveComposite {
         let paths: Vec<String> = samples.iter().map(|sample| sample.path.truncated(3).to_string()).collect();
         return json!({ "ep": &*of.endpoint, "kind": "composite", "val": by_resource(samples), "paths": paths });

@@ -3,6 +3,7 @@
 //! A path below a client's endpoint name is an LwM2M path, maybe with `discover`, `observe`, `attributes` or `composite` at an end;
 //! the method says the rest. As there, an error is a line of text, and an unknown client is answered 400.
 
+pub(super) mod event;
 mod node;
 mod registration;
 #[cfg(test)]
@@ -43,6 +44,7 @@ pub(super) fn routes() -> Table {
         .foreign(Method::POST, "/api/clients/:endpoint/*path", Role::Operate, post)
         .foreign(Method::DELETE, "/api/clients/:endpoint/*path", Role::Operate, delete)
         .get("/api/security/clients", Role::Read, security)
+        .get("/api/event", Role::Read, event::events)
 }
 
 /// All registrations: a chunk at a time, as there may be very many.

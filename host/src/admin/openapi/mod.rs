@@ -65,6 +65,7 @@ pub(super) fn routes() -> Table {
         leshan::post,
         leshan::delete,
         leshan::security,
+        leshan::event::events,
     ),
     components(schemas(problem::Problem, emqx::EmqxError))
 )]

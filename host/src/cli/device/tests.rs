@@ -73,7 +73,7 @@ async fn each_operation_is_asked_for_as_it_was_typed() {
     let (_, execute) = body(&["execute", "x", "/3/0/4", "0='now'"]).await;
     assert_eq!(execute, json!({ "operation": "execute", "path": "/3/0/4", "arguments": "0='now'" }));
     let (_, create) = body(&["create", "x", "/3311/7", "5850=true", "5851=40"]).await;
-    let values = json!({ "5850": true, "5851": 40 });
+    let values = json!([{ "path": "/3311/7/5850", "value": true }, { "path": "/3311/7/5851", "value": 40 }]);
     assert_eq!(create, json!({ "operation": "create", "path": "/3311/7", "values": values }));
     let (_, delete) = body(&["delete", "x", "/3311/7"]).await;
     assert_eq!(delete, json!({ "operation": "delete", "path": "/3311/7" }));
@@ -174,7 +174,7 @@ fn what_is_no_path_or_resource_is_refused_before_anything_is_asked() {
         let error = Line::try_parse_from(["device"].into_iter().chain(wrong)).err().unwrap().to_string();
         assert!(error.contains(why), "{error}");
     }
-    let error = Line::try_parse_from(["device", "create", "x", "/3311", "5850"]).err().unwrap().to_string();
+    let error = Line::try_parse_from(["device", "create", "x", "/3311/7", "5850"]).err().unwrap().to_string();
     assert!(error.contains("RESOURCE=VALUE"), "{error}");
 }
 
