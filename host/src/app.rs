@@ -25,9 +25,7 @@ use crate::bridge::{Answers, Desk, Downlink, Faults, Operator, Shared, UplinkBri
 use crate::config::{self, BrokerAddress, Config};
 use crate::deployment::{self, Deployment, Outlet};
 use crate::model::{self, Folder, Readers, Reading, Watch};
-use crate::mqtt::{
-    EmbeddedBroker, Lane, Outbox, OutboxOptions, Session, SessionOptions,
-};
+use crate::mqtt::{EmbeddedBroker, Lane, Outbox, OutboxOptions, Session, SessionOptions};
 use crate::net::{Clock, Directory, Inherited, Rates, ReceiveBuffers, Shard, ShardHandle, Tally};
 use crate::plugin::Engine;
 use keeping::Keeping;
@@ -119,7 +117,9 @@ impl Gateway {
             operator: Operator::new(&shared, handles.clone()),
             answers: shared.answers.clone(),
             commands: session.incoming(),
-            credentials: Some(&config.dtls).filter(|dtls| !dtls.listen.is_empty()).map(|dtls| dtls.credentials.clone()),
+            credentials: Some(&config.dtls)
+                .filter(|dtls| !dtls.listen.is_empty())
+                .map(|dtls| dtls.credentials.clone()),
             shards: handles.clone(),
             clock: shared.clock,
             session: session.gauge(),

@@ -18,7 +18,8 @@ pub(super) async fn one<T>(
     shard: u8,
     question: impl FnOnce(oneshot::Sender<T>) -> Question,
 ) -> Result<T, Problem> {
-    let busy = || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the client's shard does not answer; try again");
+    let busy =
+        || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the client's shard does not answer; try again");
     let handle = view.shards.get(usize::from(shard)).ok_or_else(busy)?;
     let (answer, answered) = oneshot::channel();
     handle.send(Command::Show(question(answer))).map_err(|_| busy())?;

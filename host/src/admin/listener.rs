@@ -121,7 +121,8 @@ impl Tls {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if current.looked.elapsed() >= LOOK_EVERY {
             current.looked = Instant::now();
-            let stamps = [&self.certificate, &self.key].map(|file| file.metadata().ok().as_ref().map(Stamp::of));
+            let stamps =
+                [&self.certificate, &self.key].map(|file| file.metadata().ok().as_ref().map(Stamp::of));
             if stamps != current.stamps {
                 current.stamps = stamps;
                 match acceptor(&self.certificate, &self.key) {
@@ -129,7 +130,9 @@ impl Tls {
                         current.acceptor = acceptor;
                         tracing::info!("the certificate for HTTPS is read again");
                     }
-                    Err(error) => tracing::warn!(error = %format!("{error:#}"), "the certificate of before stays in use"),
+                    Err(error) => {
+                        tracing::warn!(error = %format!("{error:#}"), "the certificate of before stays in use")
+                    }
                 }
             }
         }
@@ -146,7 +149,9 @@ fn acceptor(certificate: &std::path::Path, key: &std::path::Path) -> anyhow::Res
         anyhow::anyhow!("http.{name}: {}: {reason}", file.display())
     };
     let mut builder = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server())?;
-    builder.set_certificate_chain_file(certificate).map_err(|error| named("certificate", certificate, error))?;
+    builder
+        .set_certificate_chain_file(certificate)
+        .map_err(|error| named("certificate", certificate, error))?;
     builder.set_private_key_file(key, SslFiletype::PEM).map_err(|error| named("key", key, error))?;
     builder.check_private_key().map_err(|error| named("key", key, error))?;
     Ok(builder.build())

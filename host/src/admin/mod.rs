@@ -90,7 +90,8 @@ impl Door {
         let tokens = tokens.transpose().context("http.tokens")?.map(Arc::new);
         let tls = http.certificate.clone().map(|(certificate, key)| Tls::open(certificate, key));
         let tls = tls.transpose()?.map(Arc::new);
-        if let (None, Some(address)) = (&tls, http.listen.iter().find(|address| !address.ip().is_loopback())) {
+        if let (None, Some(address)) = (&tls, http.listen.iter().find(|address| !address.ip().is_loopback()))
+        {
             tracing::warn!(%address, "HTTP without TLS: tokens cross the network in the clear; see `http.certificate`");
         }
         Ok(Self { listeners, tls, tokens, max_body: http.max_body })

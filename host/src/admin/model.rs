@@ -13,9 +13,7 @@ use super::problem::Problem;
 use super::table::Table;
 
 pub(super) fn routes() -> Table {
-    Table::new()
-        .get("/api/v1/models", Role::Read, list)
-        .get("/api/v1/models/:id", Role::Read, show)
+    Table::new().get("/api/v1/models", Role::Read, list).get("/api/v1/models/:id", Role::Read, show)
 }
 
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -73,10 +71,16 @@ pub(super) struct Described {
 pub(super) async fn list(State(view): State<View>, Query(Search { search }): Query<Search>) -> Json<Models> {
     let search = search.unwrap_or_default().to_lowercase();
     let models = view.models.load();
-    let fits = |of: &&Definition| of.name.to_lowercase().contains(&search) || of.object.to_string().contains(&search);
+    let fits = |of: &&Definition| {
+        of.name.to_lowercase().contains(&search) || of.object.to_string().contains(&search)
+    };
     let mut found: Vec<&Definition> = models.iter().filter(fits).collect();
     found.sort_unstable_by_key(|of| (of.object, of.version));
-    let summary = |of: &Definition| Summary { id: of.object, version: of.version.to_string(), name: of.name.to_string() };
+    let summary = |of: &Definition| Summary {
+        id: of.object,
+        version: of.version.to_string(),
+        name: of.name.to_string(),
+    };
     Json(Models { data: found.into_iter().map(summary).collect() })
 }
 
@@ -102,7 +106,8 @@ pub(super) async fn show(
     }
     let models = view.models.load();
     let definition = models.definition(id, version.as_deref());
-    let of = definition.ok_or_else(|| Problem::not_found(format!("there is no definition of the object {id}")))?;
+    let of =
+        definition.ok_or_else(|| Problem::not_found(format!("there is no definition of the object {id}")))?;
     Ok(Json(Detail {
         id: of.object,
         version: of.version.to_string(),

@@ -116,7 +116,8 @@ impl Shape {
     /// Whether an answer is an error that does not look as it should.
     fn is_bare(self, response: &Response) -> bool {
         let status = response.status();
-        let content_type = response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+        let content_type =
+            response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
         let is_text = content_type.is_empty() || content_type.starts_with(b"text/plain");
         let is_problem = content_type == PROBLEM_JSON.as_bytes();
         (status.is_client_error() || status.is_server_error())
@@ -155,8 +156,11 @@ fn code<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::O
     serializer.serialize_u16(status.as_u16())
 }
 
-const PROBLEM_JSON: &str = "application/problem+json";
-const HEADERS: [(&str, &str); 3] =
-    [("x-content-type-options", "nosniff"), ("cache-control", "no-store"), ("referrer-policy", "no-referrer")];
+pub(super) const PROBLEM_JSON: &str = "application/problem+json";
+const HEADERS: [(&str, &str); 3] = [
+    ("x-content-type-options", "nosniff"),
+    ("cache-control", "no-store"),
+    ("referrer-policy", "no-referrer"),
+];
 /// Of what axum says.
 const LARGEST_TEXT: usize = 64 << 10;

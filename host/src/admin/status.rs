@@ -14,11 +14,11 @@ use crate::mqtt::SessionGauge;
 use crate::net::count::Totals;
 
 pub(super) fn routes() -> Table {
-    Table::new()
-        .open("/healthz", health)
-        .open("/readyz", ready)
-        .get("/status", Role::Read, status)
-        .get("/metrics", Role::Read, metrics)
+    Table::new().open("/healthz", health).open("/readyz", ready).get("/status", Role::Read, status).get(
+        "/metrics",
+        Role::Read,
+        metrics,
+    )
 }
 
 /// That it runs.

@@ -140,7 +140,10 @@ async fn each_route_is_for_the_role_that_it_names_and_those_above() {
                 assert_eq!(is_refused, *role < needed, "{route:?} as {role}: {answer}");
             }
             if route.method != Method::GET {
-                assert!(needed >= Role::Operate || READ_ONLY.contains(&route.path), "{route:?} changes something");
+                assert!(
+                    needed >= Role::Operate || READ_ONLY.contains(&route.path),
+                    "{route:?} changes something"
+                );
             }
         }
     });

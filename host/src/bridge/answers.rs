@@ -99,7 +99,13 @@ mod tests {
 
     fn publication(payload: &[u8]) -> Publication {
         let topic = "up/resp".to_owned();
-        Publication { topic, payload: payload.to_vec(), qos: QoS::AtMostOnce, retain: false, properties: None }
+        Publication {
+            topic,
+            payload: payload.to_vec(),
+            qos: QoS::AtMostOnce,
+            retain: false,
+            properties: None,
+        }
     }
 
     #[test]

@@ -128,7 +128,9 @@ impl Desk {
     pub(super) fn take(&self, ticket: &str, event: &Event, models: &Models) {
         let state = match event {
             Event::Answered { .. } => None,
-            Event::Failed { failure, .. } => Some(TicketState::Done(Arc::new(Err(Undone::Failed(failure.clone()))))),
+            Event::Failed { failure, .. } => {
+                Some(TicketState::Done(Arc::new(Err(Undone::Failed(failure.clone())))))
+            }
             Event::Progressed { stage: Stage::Queued, .. } => Some(TicketState::Queued),
             Event::Progressed { .. } => Some(TicketState::Sent),
             // Whoever looks sees notifications in the feed.
@@ -136,7 +138,8 @@ impl Desk {
         };
         let Some(begun) = self.lock().by_id.get(ticket).map(|entry| entry.begun) else { return };
         // Content is read without the lock.
-        let state = state.or_else(|| Some(TicketState::Done(Arc::new(Ok(answer(event, models, begun.elapsed())?)))));
+        let state =
+            state.or_else(|| Some(TicketState::Done(Arc::new(Ok(answer(event, models, begun.elapsed())?)))));
         if let (Some(state), Some(entry)) = (state, self.lock().by_id.get(ticket)) {
             entry.state.send_if_modified(|old| {
                 let is_open = !matches!(old, TicketState::Done(_));
@@ -156,7 +159,11 @@ impl Desk {
     }
 
     /// A ticket, and how what it is for goes on. None if there is no room.
-    fn open(&self, endpoint: &Arc<str>, operation: &Operation) -> Option<(Ticket, watch::Receiver<TicketState>)> {
+    fn open(
+        &self,
+        endpoint: &Arc<str>,
+        operation: &Operation,
+    ) -> Option<(Ticket, watch::Receiver<TicketState>)> {
         let mut random = [0; 16];
         getrandom::fill(&mut random).ok()?;
         let id: Arc<str> = random.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into();
@@ -351,7 +358,8 @@ mod tests {
         let (shard, commands) = ShardHandle::new();
         let directory = Arc::new(Directory::new());
         directory.enter(&registration(queue_mode), 0);
-        let operator = Operator { desk: Desk::default(), directory, shards: vec![shard], clock: Clock::start() };
+        let operator =
+            Operator { desk: Desk::default(), directory, shards: vec![shard], clock: Clock::start() };
         (operator, commands)
     }
 
@@ -371,7 +379,8 @@ mod tests {
     }
 
     fn take(operator: &Operator, event: &Event) {
-        let (Event::Answered { asked, .. } | Event::Failed { asked, .. } | Event::Progressed { asked, .. }) = event
+        let (Event::Answered { asked, .. } | Event::Failed { asked, .. } | Event::Progressed { asked, .. }) =
+            event
         else {
             panic!("{event:?}")
         };
@@ -468,7 +477,8 @@ mod tests {
             path: Path::root(),
             context: format!("{MARK}{}", first.id).into(),
         };
-        let failed = Event::Failed { endpoint: endpoint.clone(), registration: None, asked, failure: Failure::Reset };
+        let failed =
+            Event::Failed { endpoint: endpoint.clone(), registration: None, asked, failure: Failure::Reset };
         desk.take(&first.id, &failed, &Models::built_in());
         assert!(desk.open(&endpoint, &read()).is_some() && desk.find(&first.id).is_none());
     }

@@ -23,8 +23,8 @@ pub mod uplink;
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 pub(crate) use answers::Answers;
+use arc_swap::ArcSwap;
 pub(crate) use desk::{Answer, Desk, Operator, Outcome, Ticket, TicketState, Undone};
 pub use downlink::Downlink;
 pub use fault::Faults;

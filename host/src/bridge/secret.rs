@@ -32,7 +32,9 @@ pub(crate) fn covers_secret(path: Path, models: &Models) -> bool {
 
 fn is_name_of_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    name == "key" || SECRETS.iter().any(|word| name.contains(word)) || name.starts_with("wep key ") && name != "wep key index"
+    name == "key"
+        || SECRETS.iter().any(|word| name.contains(word))
+        || name.starts_with("wep key ") && name != "wep key index"
 }
 
 /// Security and OSCORE: all of them.

@@ -98,7 +98,9 @@ fn add(name: &str, role: Role, file: &TokenPath) -> anyhow::Result<()> {
     println!("{token}");
     eprintln!("This is the only time that it is shown. In {}: its digest.", path.display());
     if !is_configured {
-        eprintln!("The gateway asks for tokens once its configuration says, under [http]: tokens = \"{DEFAULT}\"");
+        eprintln!(
+            "The gateway asks for tokens once its configuration says, under [http]: tokens = \"{DEFAULT}\""
+        );
     }
     Ok(())
 }

@@ -15,8 +15,8 @@ use super::value::{
     address, addresses, beside, count, duration, duration_or_zero, filters, flag, fuel, json, path, size,
 };
 use super::{
-    Broker, BrokerAddress, Coap, Config, Dtls, Embedded, Limits, Models, Mqtt, MqttVersion, OnFault,
-    Origin, Outbox, Plugins, Registration, Route, Store, Translator, WhenFull,
+    Broker, BrokerAddress, Coap, Config, Dtls, Embedded, Limits, Models, Mqtt, MqttVersion, OnFault, Origin,
+    Outbox, Plugins, Registration, Route, Store, Translator, WhenFull,
 };
 
 /// A file that has been read but not yet understood.

@@ -99,7 +99,8 @@ impl Session {
         };
         let ended = start(task)?;
         let broker = options.address.to_string().into();
-        let session = Self { connection, wanted, incoming: own_incoming, closing, counters, broker, is_durable, ended };
+        let session =
+            Self { connection, wanted, incoming: own_incoming, closing, counters, broker, is_durable, ended };
         Ok((session, incoming_receiver))
     }
 

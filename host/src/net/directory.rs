@@ -96,7 +96,12 @@ impl Directory {
         // An Update keeps the location, a Register makes another.
         let same = old.as_ref().filter(|old| old.registration.location == registration.location);
         let registered = same.map_or(now, |old| old.registered);
-        entries.clients.insert(Known { registration: Arc::clone(registration), registered, updated: now, shard });
+        entries.clients.insert(Known {
+            registration: Arc::clone(registration),
+            registered,
+            updated: now,
+            shard,
+        });
         old.map(|old| old.shard).filter(|old| *old != shard)
     }
 

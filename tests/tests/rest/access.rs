@@ -37,7 +37,8 @@ fn a_token_is_made_used_and_removed_while_the_gateway_runs() -> Result<()> {
         let headers = [&format!("Authorization: Bearer {token}"), "Content-Type: application/json"];
         Ok(stage.gateway.ask("POST", &operations, &headers, body)?.status)
     };
-    let (read, execute) = (r#"{"operation":"read","path":"/3/0/0"}"#, r#"{"operation":"execute","path":"/3/0/4"}"#);
+    let (read, execute) =
+        (r#"{"operation":"read","path":"/3/0/0"}"#, r#"{"operation":"execute","path":"/3/0/4"}"#);
     ensure!((operate(read, &reader)?, operate(execute, &reader)?) == (200, 403));
     ensure!((operate(read, &operator)?, operate(execute, &operator)?) == (200, 200));
     // As EMQX's API keys.
@@ -64,7 +65,10 @@ fn other_machines_are_not_served_without_tokens() -> Result<()> {
     std::fs::write(&file, "[http]\nlisten = [\"0.0.0.0:0\"]\n")?;
     let output = tidegate()?.arg("check").arg("--config").arg(&file).output()?;
     let said = String::from_utf8(output.stderr)?;
-    ensure!(!output.status.success() && said.contains("http.listen") && said.contains("tidegate token add"), "{said}");
+    ensure!(
+        !output.status.success() && said.contains("http.listen") && said.contains("tidegate token add"),
+        "{said}"
+    );
     Ok(())
 }
 
@@ -77,10 +81,16 @@ fn no_key_leaves_by_any_path() -> Result<()> {
     let gateway = Gateway::start(&setup)?;
     let description = gateway.ask("GET", "/api/openapi.json", &[], "")?.json()?;
     let listed = gateway.ask("GET", "/api/v1/credentials", &[], "")?.json()?;
-    ensure!(listed == json!({"data": [{"endpoint": "secret-device", "mode": "psk", "identity": "secret-device"}]}), "{listed}");
+    ensure!(
+        listed
+            == json!({"data": [{"endpoint": "secret-device", "mode": "psk", "identity": "secret-device"}]}),
+        "{listed}"
+    );
     let paths = description["paths"].as_object().context("paths")?.iter();
     let mut asked = 0;
-    for (path, _) in paths.filter(|(path, item)| item.get("get").is_some() && !path.contains("events") && *path != "/api/event") {
+    for (path, _) in paths
+        .filter(|(path, item)| item.get("get").is_some() && !path.contains("events") && *path != "/api/event")
+    {
         let path = path.replace("{endpoint}", "secret-device").replace(['{', '}'], "");
         let answer = gateway.ask("GET", &path, &[], "")?;
         let text = answer.body.to_lowercase();

@@ -20,7 +20,9 @@ fn clients_are_shown_and_kicked_out() -> Result<()> {
         ensure!(client[name] == *value, "{name}: {client}");
     }
     ensure!(client["connected_at"].is_string() && client["port"].is_u64(), "{client}");
-    for nobody in ["lte_lifetime=299", "conn_state=disconnected", "clientid=x", "ip_address=10.0.0.1", "proto_ver=1.0"] {
+    for nobody in
+        ["lte_lifetime=299", "conn_state=disconnected", "clientid=x", "ip_address=10.0.0.1", "proto_ver=1.0"]
+    {
         ensure!(stage.get(&format!("{CLIENTS}?{nobody}"))?["data"] == json!([]), "{nobody}");
     }
     ensure!(stage.get(&format!("{CLIENTS}/{CLIENT}"))?["endpoint_name"] == CLIENT);
@@ -42,7 +44,9 @@ fn a_command_is_answered_204_and_its_result_is_published_and_looked_up() -> Resu
             ensure!(answer.status == 204, "{path}: {answer:?}");
             Ok(())
         };
-        let lookup = |path: &str, action: &str| stage.get(&format!("{CLIENTS}/{CLIENT}/lookup?path={path}&action={action}"));
+        let lookup = |path: &str, action: &str| {
+            stage.get(&format!("{CLIENTS}/{CLIENT}/lookup?path={path}&action={action}"))
+        };
 
         let nothing = json!({"clientid": CLIENT, "action": "read", "path": "/3/0/0", "code": "6.01", "codeMsg": "reply_not_received"});
         ensure!(lookup("/3/0/0", "read")? == nothing);
@@ -76,11 +80,14 @@ fn a_command_is_answered_204_and_its_result_is_published_and_looked_up() -> Resu
 fn a_discovery_is_looked_up_as_the_resources_that_it_found() -> Result<()> {
     let stage = Stage::set(|_| {})?;
     let topic = format!("dn/{CLIENT}");
-    stage.application.command(&topic, &json!({"reqID": 1, "msgType": "discover", "data": {"path": "/3/0"}}))?;
+    stage
+        .application
+        .command(&topic, &json!({"reqID": 1, "msgType": "discover", "data": {"path": "/3/0"}}))?;
     stage.application.of_type("discover")?;
     let found = stage.get(&format!("{CLIENTS}/{CLIENT}/lookup?path=/3/0&action=discover"))?;
     let content = found["content"].as_array().context("content")?;
-    let manufacturer = json!({"path": "/3/0/0", "name": "Manufacturer", "operations": "R", "dataType": "String"});
+    let manufacturer =
+        json!({"path": "/3/0/0", "name": "Manufacturer", "operations": "R", "dataType": "String"});
     ensure!(content.contains(&manufacturer), "{found}");
     Ok(())
 }

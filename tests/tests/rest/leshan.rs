@@ -31,9 +31,15 @@ fn registrations_are_shown() -> Result<()> {
     for (name, value) in expected.as_object().context("an object")? {
         ensure!(client[name] == *value, "{name}: {client}");
     }
-    ensure!(client["objectLinks"][0] == json!({"url": "/", "attributes": {"rt": "oma.lwm2m", "ct": "110"}}), "{client}");
+    ensure!(
+        client["objectLinks"][0] == json!({"url": "/", "attributes": {"rt": "oma.lwm2m", "ct": "110"}}),
+        "{client}"
+    );
     ensure!(client["availableInstances"]["31024"] == json!([10, 11, 12]), "{client}");
-    ensure!(client["registrationDate"].is_i64() && client["address"].as_str().is_some_and(|at| at.starts_with("127.0.0.1:")));
+    ensure!(
+        client["registrationDate"].is_i64()
+            && client["address"].as_str().is_some_and(|at| at.starts_with("127.0.0.1:"))
+    );
     ensure!(stage.get(&format!("/api/clients/{CLIENT}"))?["registrationId"] == client["registrationId"]);
     ensure!(stage.get("/api/security/clients")? == json!([]));
     let unknown = ask(&stage, "GET", "nobody", "")?;
@@ -45,15 +51,25 @@ fn registrations_are_shown() -> Result<()> {
 fn a_client_is_read_written_executed_observed_and_discovered() -> Result<()> {
     let stage = Stage::set(|_| {})?;
     let read = answered(&stage, "GET", &format!("{CLIENT}/3/0/0?timeout=10"), "")?;
-    let content = json!({"kind": "singleResource", "id": 0, "type": "STRING", "value": "Open Mobile Alliance"});
+    let content =
+        json!({"kind": "singleResource", "id": 0, "type": "STRING", "value": "Open Mobile Alliance"});
     let expected = json!({"status": "CONTENT(205)", "valid": true, "success": true, "failure": false, "content": content});
     ensure!(read == expected, "{read}");
     let instance = answered(&stage, "GET", &format!("{CLIENT}/3/0?timeout=10&format=TLV"), "")?;
-    ensure!(instance["content"]["kind"] == "instance" && instance["content"]["resources"][0] == content, "{instance}");
+    ensure!(
+        instance["content"]["kind"] == "instance" && instance["content"]["resources"][0] == content,
+        "{instance}"
+    );
     let object = answered(&stage, "GET", &format!("{CLIENT}/3"), "")?;
-    ensure!(object["content"]["kind"] == "obj" && object["content"]["instances"][0] == instance["content"], "{object}");
+    ensure!(
+        object["content"]["kind"] == "obj" && object["content"]["instances"][0] == instance["content"],
+        "{object}"
+    );
     let missing = answered(&stage, "GET", &format!("{CLIENT}/9/0/0"), "")?;
-    ensure!((&missing["status"], &missing["failure"]) == (&json!("NOT_FOUND(404)"), &json!(true)), "{missing}");
+    ensure!(
+        (&missing["status"], &missing["failure"]) == (&json!("NOT_FOUND(404)"), &json!(true)),
+        "{missing}"
+    );
 
     let node = json!({"id": "14", "kind": "singleResource", "value": "+05:00", "type": "string"}).to_string();
     let written = answered(&stage, "PUT", &format!("{CLIENT}/3/0/14?timeout=10&format=TLV"), &node)?;
@@ -61,13 +77,19 @@ fn a_client_is_read_written_executed_observed_and_discovered() -> Result<()> {
     ensure!(stage.device.get("/3/0/14") == Some(Value::Text("+05:00".into())));
     let node = json!({"kind": "instance", "id": 10, "resources": [{"id": 1, "kind": "singleResource", "value": 7, "type": "integer"}]});
     let updated = answered(&stage, "PUT", &format!("{CLIENT}/31024/10?replace=false"), &node.to_string())?;
-    ensure!(updated["success"] == true && stage.device.get("/31024/10/1") == Some(Value::Integer(7)), "{updated}");
+    ensure!(
+        updated["success"] == true && stage.device.get("/31024/10/1") == Some(Value::Integer(7)),
+        "{updated}"
+    );
     let limited = answered(&stage, "PUT", &format!("{CLIENT}/3/0/9/attributes?pmin=1&pmax=10"), "")?;
     ensure!(limited["success"] == true, "{limited}");
 
     ensure!(answered(&stage, "POST", &format!("{CLIENT}/3/0/4"), "")?["status"] == "CHANGED(204)");
-    let node = json!({"kind": "instance", "id": 13, "resources": [{"id": 1, "value": "5", "type": "INTEGER"}]});
-    ensure!(answered(&stage, "POST", &format!("{CLIENT}/31024"), &node.to_string())?["status"] == "CREATED(201)");
+    let node =
+        json!({"kind": "instance", "id": 13, "resources": [{"id": 1, "value": "5", "type": "INTEGER"}]});
+    ensure!(
+        answered(&stage, "POST", &format!("{CLIENT}/31024"), &node.to_string())?["status"] == "CREATED(201)"
+    );
     ensure!(answered(&stage, "DELETE", &format!("{CLIENT}/31024/13"), "")?["status"] == "DELETED(202)");
 
     let observed = answered(&stage, "POST", &format!("{CLIENT}/3/0/9/observe"), "")?;
@@ -89,7 +111,14 @@ fn several_paths_are_read_and_written_at_once() -> Result<()> {
     register.payload = b"</>;ct=110,</3/0>,</1/0>".to_vec();
     peer.ask(&register)?;
     std::thread::scope(|scope| -> Result<()> {
-        let read = scope.spawn(move || answered(stage, "GET", "many/composite?pathformat=SENML_JSON&nodeformat=SENML_JSON&timeout=10&paths=/3/0/0,/1/0/1", ""));
+        let read = scope.spawn(move || {
+            answered(
+                stage,
+                "GET",
+                "many/composite?pathformat=SENML_JSON&nodeformat=SENML_JSON&timeout=10&paths=/3/0/0,/1/0/1",
+                "",
+            )
+        });
         let fetch = peer.asked("FETCH")?;
         let mut answer = acknowledgement(&fetch, "2.05");
         answer.add_option(CoapOption::ContentFormat, vec![110]);
@@ -102,8 +131,10 @@ fn several_paths_are_read_and_written_at_once() -> Result<()> {
         });
         ensure!(read["status"] == "CONTENT(205)" && read["content"] == content, "{read}");
 
-        let nodes = json!({"/1/0/1": {"id": 1, "kind": "singleResource", "value": 60, "type": "integer"}}).to_string();
-        let written = scope.spawn(move || answered(stage, "PUT", "many/composite?nodeformat=SENML_JSON", &nodes));
+        let nodes = json!({"/1/0/1": {"id": 1, "kind": "singleResource", "value": 60, "type": "integer"}})
+            .to_string();
+        let written =
+            scope.spawn(move || answered(stage, "PUT", "many/composite?nodeformat=SENML_JSON", &nodes));
         let ipatch = peer.asked("iPATCH")?;
         ensure!(option_uint(&ipatch, CoapOption::ContentFormat) == Some(110), "{ipatch:?}");
         ensure!(option_values(&ipatch, CoapOption::UriPath).is_empty(), "{ipatch:?}");

@@ -5,9 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use coap_lite::MessageType;
 use serde_json::{Value as Json, json};
-use tidegate_tests::{
-    Peer, Value, acknowledgement, code_text, option_values, request,
-};
+use tidegate_tests::{Peer, Value, acknowledgement, code_text, option_values, request};
 
 use super::stage::{CLIENT, Stage};
 
@@ -17,25 +15,40 @@ fn clients_are_listed_shown_and_their_registrations_ended() -> Result<()> {
     let page = stage.get("/api/v1/clients?search=IMEI&limit=10")?;
     ensure!(page["meta"] == json!({"page": 1, "limit": 10, "count": 1, "has_next": false}), "{page}");
     let client = &page["data"][0];
-    ensure!(client["endpoint"] == CLIENT && client["transport"] == "udp" && client["awake"] == true, "{client}");
+    ensure!(
+        client["endpoint"] == CLIENT && client["transport"] == "udp" && client["awake"] == true,
+        "{client}"
+    );
     ensure!(client["lifetime_s"] == 300 && client["lwm2m_version"] == "1.1", "{client}");
     ensure!(client["translators"] == json!(["emqx"]) && client["identity"].is_null(), "{client}");
     for name in ["registered_at", "updated_at", "heard_at", "expires_at"] {
-        ensure!(client[name].as_str().is_some_and(|at| at.starts_with("20") && at.ends_with('Z')), "{name}: {client}");
+        ensure!(
+            client[name].as_str().is_some_and(|at| at.starts_with("20") && at.ends_with('Z')),
+            "{name}: {client}"
+        );
     }
     ensure!(stage.get("/api/v1/clients?search=nobody")?["data"] == json!([]));
 
     let shown = stage.get(&format!("/api/v1/clients/{CLIENT}"))?;
     let device = shown["objects"].as_array().context("objects")?.iter().find(|of| of["id"] == 3);
-    ensure!(device == Some(&json!({"id": 3, "version": null, "instances": [0], "name": "Device"})), "{shown}");
-    ensure!(shown["links"][0]["attributes"]["rt"] == "oma.lwm2m" && shown["attributes"]["lt"] == "300", "{shown}");
+    ensure!(
+        device == Some(&json!({"id": 3, "version": null, "instances": [0], "name": "Device"})),
+        "{shown}"
+    );
+    ensure!(
+        shown["links"][0]["attributes"]["rt"] == "oma.lwm2m" && shown["attributes"]["lt"] == "300",
+        "{shown}"
+    );
     ensure!(shown["observations"] == 0 && shown["queued"] == 0, "{shown}");
 
     let removed = stage.ask("DELETE", &format!("/api/v1/clients/{CLIENT}"))?;
     ensure!(removed.status == 204, "{removed:?}");
     stage.application.of_type("deregister")?;
     let gone = stage.ask("GET", &format!("/api/v1/clients/{CLIENT}"))?;
-    ensure!(gone.status == 404 && gone.header("content-type") == Some("application/problem+json"), "{gone:?}");
+    ensure!(
+        gone.status == 404 && gone.header("content-type") == Some("application/problem+json"),
+        "{gone:?}"
+    );
     ensure!(gone.json()?["type"] == "urn:tidegate:problem:unknown-client", "{gone:?}");
     ensure!(stage.device.update(&[])? == "4.04", "the client has to register anew");
     Ok(())
@@ -45,8 +58,13 @@ fn clients_are_listed_shown_and_their_registrations_ended() -> Result<()> {
 fn a_client_is_asked_and_its_answer_comes_back() -> Result<()> {
     let stage = Stage::set(|_| {})?;
     let read = stage.operate(&json!({"operation": "read", "path": "/3/0/9"}))?;
-    ensure!((&read["code"], &read["success"], &read["operation"]) == (&json!("2.05"), &json!(true), &json!("read")), "{read}");
-    let value = json!({"path": "/3/0/9", "type": "integer", "value": 100, "name": "Battery Level", "units": "%"});
+    ensure!(
+        (&read["code"], &read["success"], &read["operation"])
+            == (&json!("2.05"), &json!(true), &json!("read")),
+        "{read}"
+    );
+    let value =
+        json!({"path": "/3/0/9", "type": "integer", "value": 100, "name": "Battery Level", "units": "/100"});
     ensure!(read["values"] == json!([value]), "{read}");
     ensure!(read["content"] == json!({"format": "text", "base64": "MTAw"}), "{read}");
 
@@ -61,10 +79,14 @@ fn a_client_is_asked_and_its_answer_comes_back() -> Result<()> {
     let limits = json!({"operation": "write-attributes", "path": "/3/0/9", "attributes": {"pmin": 5}});
     ensure!(stage.operate(&limits)?["code"] == "2.04");
     let discovered = stage.operate(&json!({"operation": "discover", "path": "/3/0/9"}))?;
-    ensure!(discovered["links"] == json!([{"target": "/3/0/9", "attributes": {"pmin": "5"}}]), "{discovered}");
+    ensure!(
+        discovered["links"] == json!([{"target": "/3/0/9", "attributes": {"pmin": "5"}}]),
+        "{discovered}"
+    );
     let missing = stage.operate(&json!({"operation": "read", "path": "/9/0/1"}))?;
     ensure!((&missing["code"], &missing["success"]) == (&json!("4.04"), &json!(false)), "{missing}");
-    let created = json!({"operation": "create", "path": "/31024", "values": [{"path": "/31024/13/1", "value": 7}]});
+    let created =
+        json!({"operation": "create", "path": "/31024", "values": [{"path": "/31024/13/1", "value": 7}]});
     ensure!(stage.operate(&created)?["code"] == "2.01");
     ensure!(stage.operate(&json!({"operation": "delete", "path": "/31024/13"}))?["code"] == "2.02");
 
@@ -107,7 +129,12 @@ fn an_observation_of_a_translator_is_left_to_it() -> Result<()> {
     let own = stage.operate(&json!({"operation": "observe", "path": "/3/0/14"}))?;
     ensure!(own["operation"] == "observe", "{own}");
     let list = stage.get(&format!("/api/v1/clients/{CLIENT}/observations"))?;
-    let asked: Vec<_> = list["data"].as_array().context("data")?.iter().map(|of| (&of["paths"][0], &of["asked_by"])).collect();
+    let asked: Vec<_> = list["data"]
+        .as_array()
+        .context("data")?
+        .iter()
+        .map(|of| (&of["paths"][0], &of["asked_by"]))
+        .collect();
     ensure!(asked == [(&json!("/3/0/9"), &json!("emqx")), (&json!("/3/0/14"), &json!("operator"))], "{list}");
     // The translator still hears of its own, and of nothing that it has not asked for.
     let sent = stage.device.notify("/3/0/14", MessageType::Confirmable)?;
@@ -116,7 +143,13 @@ fn an_observation_of_a_translator_is_left_to_it() -> Result<()> {
     let notified = stage.application.of_type("notify")?;
     ensure!(notified["reqID"] == 1 && notified["data"]["reqPath"] == "/3/0/9", "{notified}");
     ensure!(stage.operate(&json!({"operation": "cancel-observe", "path": "/3/0/14"}))?["success"] == true);
-    ensure!(stage.get(&format!("/api/v1/clients/{CLIENT}/observations"))?["data"].as_array().context("data")?.len() == 1);
+    ensure!(
+        stage.get(&format!("/api/v1/clients/{CLIENT}/observations"))?["data"]
+            .as_array()
+            .context("data")?
+            .len()
+            == 1
+    );
     Ok(())
 }
 
@@ -130,7 +163,8 @@ fn what_a_sleeping_client_is_asked_waits_and_is_found_by_its_ticket() -> Result<
     let location = option_values(&answer, coap_lite::CoapOption::LocationPath).join(&b'/');
     let location = String::from_utf8(location)?;
     ensure!(sleeper.receive_within(Duration::from_millis(20))?.is_none(), "it falls asleep meanwhile");
-    let asked = stage.post("/api/v1/clients/sleeper/operations", &json!({"operation": "read", "path": "/3/0/9"}))?;
+    let asked =
+        stage.post("/api/v1/clients/sleeper/operations", &json!({"operation": "read", "path": "/3/0/9"}))?;
     ensure!(asked.status == 202, "{asked:?}");
     let ticket = asked.json()?;
     ensure!(ticket["state"] == "queued" && ticket["operation"] == "read", "{ticket}");
@@ -139,7 +173,11 @@ fn what_a_sleeping_client_is_asked_waits_and_is_found_by_its_ticket() -> Result<
     ensure!(asked.header("location") == Some(found.as_str()), "{asked:?}");
     let queue = stage.get("/api/v1/clients/sleeper/queue")?;
     let waiting = &queue["data"][0];
-    ensure!((&waiting["path"], &waiting["asked_by"], &waiting["sent"]) == (&json!("/3/0/9"), &json!("operator"), &json!(false)), "{queue}");
+    ensure!(
+        (&waiting["path"], &waiting["asked_by"], &waiting["sent"])
+            == (&json!("/3/0/9"), &json!("operator"), &json!(false)),
+        "{queue}"
+    );
     ensure!(stage.get("/api/v1/clients?search=sleeper")?["data"][0]["awake"] == false);
 
     ensure!(code_text(&sleeper.ask(&request("0.02", 2, b"u", &location, &[]))?) == "2.04");
@@ -161,7 +199,10 @@ fn who_does_not_answer_is_given_up_in_time() -> Result<()> {
     let mut register = request("0.02", 1, b"r", "rd", &["ep=silent", "lwm2m=1.1", "lt=300"]);
     register.payload = b"</3/0>".to_vec();
     silent.ask(&register)?;
-    let late = stage.post("/api/v1/clients/silent/operations?timeout=1", &json!({"operation": "read", "path": "/3/0/9"}))?;
+    let late = stage.post(
+        "/api/v1/clients/silent/operations?timeout=1",
+        &json!({"operation": "read", "path": "/3/0/9"}),
+    )?;
     ensure!(late.status == 504 && late.json()?["type"] == "urn:tidegate:problem:timeout", "{late:?}");
     Ok(())
 }
@@ -174,7 +215,11 @@ fn definitions_are_listed_and_shown() -> Result<()> {
     let shown = stage.get("/api/v1/models/3303")?;
     let value = shown["resources"].as_array().context("resources")?.iter().find(|of| of["id"] == 5700);
     let value = value.context("5700")?;
-    ensure!((&value["name"], &value["type"], &value["operations"]) == (&json!("Sensor Value"), &json!("float"), &json!("R")), "{value}");
+    ensure!(
+        (&value["name"], &value["type"], &value["operations"])
+            == (&json!("Sensor Value"), &json!("float"), &json!("R")),
+        "{value}"
+    );
     ensure!(stage.ask("GET", "/api/v1/models/65000")?.status == 404);
     ensure!(stage.ask("GET", "/api/v1/models/x")?.status == 400);
     Ok(())

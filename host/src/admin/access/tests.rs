@@ -8,11 +8,26 @@ fn headers(of: &[(&'static str, &str)]) -> HeaderMap {
 
 #[test]
 fn only_this_machine_is_answered_without_tokens() {
-    for host in ["localhost", "LOCALHOST:18083", "127.0.0.1:18083", "127.9.9.9", "[::1]:18083", "a.localhost", "[::ffff:127.0.0.1]"] {
+    for host in [
+        "localhost",
+        "LOCALHOST:18083",
+        "127.0.0.1:18083",
+        "127.9.9.9",
+        "[::1]:18083",
+        "a.localhost",
+        "[::ffff:127.0.0.1]",
+    ] {
         assert!(is_here(&headers(&[("host", host)])), "{host}");
     }
     assert!(is_here(&headers(&[])), "no browser leaves it out");
-    for host in ["example.org", "127.0.0.1.example.org", "10.0.0.1:18083", "[2001:db8::1]", "localhost.example.org", ""] {
+    for host in [
+        "example.org",
+        "127.0.0.1.example.org",
+        "10.0.0.1:18083",
+        "[2001:db8::1]",
+        "localhost.example.org",
+        "",
+    ] {
         assert!(!is_here(&headers(&[("host", host)])), "{host}");
     }
 }

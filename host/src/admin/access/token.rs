@@ -98,7 +98,12 @@ impl Tokens {
         let (stamp, entries) = look(file)?;
         if entries.is_empty() {
             let message = "has no token: nobody could use the API; `tidegate token add` makes one";
-            return Err(ConfigError { file: file.into(), line: 0, key: String::new(), message: message.into() });
+            return Err(ConfigError {
+                file: file.into(),
+                line: 0,
+                key: String::new(),
+                message: message.into(),
+            });
         }
         let state = State { entries, stamp: Some(stamp), read_at: unix_time(), looked: Some(Instant::now()) };
         Ok(Self { file: file.into(), state: Mutex::new(state) })
@@ -125,7 +130,10 @@ impl Tokens {
     fn renew(&self, state: &mut State) {
         let is_asked = state.looked.replace(Instant::now()).is_none();
         let stamp = self.file.metadata().ok().as_ref().map(Stamp::of);
-        if !is_asked && stamp == state.stamp && !stamp.as_ref().is_some_and(|stamp| stamp.is_young(state.read_at)) {
+        if !is_asked
+            && stamp == state.stamp
+            && !stamp.as_ref().is_some_and(|stamp| stamp.is_young(state.read_at))
+        {
             return;
         }
         let has_changed = stamp != state.stamp;
@@ -191,7 +199,8 @@ fn parse(text: &str, file: &Path) -> Result<Vec<Entry>, ConfigError> {
         };
         let Some(digest) = digest(sha256.get_ref()) else {
             // It may be the token itself that somebody has put there.
-            let message = "must be the SHA-256 of the token, 64 hexadecimal digits; `tidegate token add` writes it";
+            let message =
+                "must be the SHA-256 of the token, 64 hexadecimal digits; `tidegate token add` writes it";
             return fail(sha256.span(), "token.sha256", message.into());
         };
         entries.push(Entry { name: name.into_inner().into(), role: role_of, digest });
@@ -255,8 +264,9 @@ impl TokenFile {
         let hexadecimal: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         let separator = if self.text.is_empty() || self.text.ends_with("\n\n") { "" } else { "\n" };
         let name_toml = toml::Value::String(name.to_owned());
-        let entry =
-            format!("{separator}[[token]]\nname = {name_toml}\nrole = \"{role}\"\nsha256 = \"{hexadecimal}\"\n");
+        let entry = format!(
+            "{separator}[[token]]\nname = {name_toml}\nrole = \"{role}\"\nsha256 = \"{hexadecimal}\"\n"
+        );
         let text = format!("{}{entry}", self.text);
         let entries = parse(&text, &self.path).map_err(io::Error::other)?;
         write(&self.path, &text)?;
@@ -271,7 +281,9 @@ impl TokenFile {
     pub(crate) fn remove(&mut self, name: &str) -> io::Result<bool> {
         let Some(at) = self.entries.iter().position(|entry| *entry.name == *name) else { return Ok(false) };
         let starts: Vec<usize> = self.text.match_indices("[[token]]").map(|(start, _)| start).collect();
-        let Some(start) = starts.get(at) else { return Err(io::Error::other("the file is written in an unusual way")) };
+        let Some(start) = starts.get(at) else {
+            return Err(io::Error::other("the file is written in an unusual way"));
+        };
         let end = starts.get(at + 1).copied().unwrap_or(self.text.len());
         let text = format!("{}{}", &self.text[..*start], &self.text[end..]);
         let mut wanted = self.entries.clone();

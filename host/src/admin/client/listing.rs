@@ -103,9 +103,13 @@ impl TryFrom<Wanted> for Listing {
             None => None,
             Some("udp") => Some(false),
             Some("dtls") => Some(true),
-            Some(other) => return Err(Problem::bad("transport", format!("`{other}` is neither udp nor dtls"))),
+            Some(other) => {
+                return Err(Problem::bad("transport", format!("`{other}` is neither udp nor dtls")));
+            }
         };
-        if let Some(version) = wanted.lwm2m_version.as_deref().filter(|of| !["1.0", "1.1", "1.2"].contains(of)) {
+        if let Some(version) =
+            wanted.lwm2m_version.as_deref().filter(|of| !["1.0", "1.1", "1.2"].contains(of))
+        {
             return Err(Problem::bad("lwm2m_version", format!("`{version}` is none of 1.0, 1.1 and 1.2")));
         }
         let date = |field: &str, typed: Option<&str>| match typed.map(time::parse) {
@@ -179,12 +183,15 @@ impl Filter {
             && self.version.as_ref().is_none_or(|version| *version == super::version(of.version))
             && within(of.lifetime.into(), lifetime)
             && within(known.registered.into(), self.registered)
-            && self.object.is_none_or(|object| of.objects.iter().any(|link| link.path.object() == Some(object)))
+            && self
+                .object
+                .is_none_or(|object| of.objects.iter().any(|link| link.path.object() == Some(object)))
             && self.search.as_ref().is_none_or(|search| {
-                contains(&of.endpoint, search) || (is_of_address(search) && {
-                    text.clear();
-                    write!(text, "{}", of.peer.address).is_ok() && text.contains(search.as_str())
-                })
+                contains(&of.endpoint, search)
+                    || (is_of_address(search) && {
+                        text.clear();
+                        write!(text, "{}", of.peer.address).is_ok() && text.contains(search.as_str())
+                    })
             })
     }
 }
@@ -218,7 +225,11 @@ fn contains(text: &str, search: &str) -> bool {
     if search.is_ascii() {
         return text.windows(search.len()).any(|window| window.eq_ignore_ascii_case(search));
     }
-    String::from_utf8_lossy(text).to_lowercase().as_bytes().windows(search.len()).any(|window| window == search)
+    String::from_utf8_lossy(text)
+        .to_lowercase()
+        .as_bytes()
+        .windows(search.len())
+        .any(|window| window == search)
 }
 
 /// Whether it may be part of an address: to write each one down takes longer than all else.

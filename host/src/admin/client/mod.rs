@@ -113,7 +113,10 @@ pub(super) struct Meta {
 /// The clients that fit, a page of them.
 #[utoipa::path(get, path = "/api/v1/clients", tag = "clients", params(Wanted),
     responses((status = 200, body = Clients), (status = 400, body = Problem)))]
-pub(super) async fn list(State(view): State<View>, Query(wanted): Query<Wanted>) -> Result<Json<Clients>, Problem> {
+pub(super) async fn list(
+    State(view): State<View>,
+    Query(wanted): Query<Wanted>,
+) -> Result<Json<Clients>, Problem> {
     let listing = Listing::try_from(wanted)?;
     let meta = |count| Meta {
         page: listing.page,
@@ -171,9 +174,12 @@ pub(super) struct Link {
 }
 
 /// A client.
-#[utoipa::path(get, path = "/api/v1/clients/{endpoint}", tag = "clients", params(("endpoint", description = "Endpoint name", example = "urn:imei:1")),
+#[utoipa::path(get, path = "/api/v1/clients/{endpoint}", tag = "clients", params(("endpoint" = String, description = "Endpoint name", example = "urn:imei:1")),
     responses((status = 200, body = Detail), (status = 404, body = Problem)))]
-pub(super) async fn show(State(view): State<View>, Path(endpoint): Path<String>) -> Result<Json<Detail>, Problem> {
+pub(super) async fn show(
+    State(view): State<View>,
+    Path(endpoint): Path<String>,
+) -> Result<Json<Detail>, Problem> {
     let known = known(&view, &endpoint)?;
     let facts = ask::facts(&view, std::slice::from_ref(&known)).await.pop().flatten();
     let registration = Arc::clone(facts.as_ref().map_or(&known.registration, |facts| &facts.registration));
@@ -216,9 +222,12 @@ pub(super) fn links(payload: &[u8]) -> Vec<Link> {
 }
 
 /// Ends a registration. Nothing is sent to the client; its next Update is answered 4.04, and it registers anew.
-#[utoipa::path(delete, path = "/api/v1/clients/{endpoint}", tag = "clients", params(("endpoint", description = "Endpoint name", example = "urn:imei:1")),
+#[utoipa::path(delete, path = "/api/v1/clients/{endpoint}", tag = "clients", params(("endpoint" = String, description = "Endpoint name", example = "urn:imei:1")),
     responses((status = 204), (status = 404, body = Problem), (status = 503, body = Problem)))]
-pub(super) async fn remove(State(view): State<View>, Path(endpoint): Path<String>) -> Result<StatusCode, Problem> {
+pub(super) async fn remove(
+    State(view): State<View>,
+    Path(endpoint): Path<String>,
+) -> Result<StatusCode, Problem> {
     let known = known(&view, &endpoint)?;
     let handle = view.shards.get(usize::from(known.shard));
     let sent = handle.map(|handle| handle.send(Command::Remove(Arc::clone(&known.registration.endpoint))));
@@ -249,7 +258,7 @@ pub(super) struct Observation {
 }
 
 /// What is observed of a client.
-#[utoipa::path(get, path = "/api/v1/clients/{endpoint}/observations", tag = "clients", params(("endpoint", description = "Endpoint name", example = "urn:imei:1")),
+#[utoipa::path(get, path = "/api/v1/clients/{endpoint}/observations", tag = "clients", params(("endpoint" = String, description = "Endpoint name", example = "urn:imei:1")),
     responses((status = 200, body = Observations), (status = 404, body = Problem), (status = 503, body = Problem)))]
 pub(super) async fn observations(
     State(view): State<View>,
@@ -298,9 +307,12 @@ pub(super) struct Waiting {
 }
 
 /// What a client has not answered yet.
-#[utoipa::path(get, path = "/api/v1/clients/{endpoint}/queue", tag = "clients", params(("endpoint", description = "Endpoint name", example = "urn:imei:1")),
+#[utoipa::path(get, path = "/api/v1/clients/{endpoint}/queue", tag = "clients", params(("endpoint" = String, description = "Endpoint name", example = "urn:imei:1")),
     responses((status = 200, body = Requests), (status = 404, body = Problem), (status = 503, body = Problem)))]
-pub(super) async fn queue(State(view): State<View>, Path(endpoint): Path<String>) -> Result<Json<Requests>, Problem> {
+pub(super) async fn queue(
+    State(view): State<View>,
+    Path(endpoint): Path<String>,
+) -> Result<Json<Requests>, Problem> {
     let known = known(&view, &endpoint)?;
     let name = Arc::clone(&known.registration.endpoint);
     let queued = ask::one(&view, known.shard, |answer| Question::Queued(name, answer)).await?;

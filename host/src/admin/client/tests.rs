@@ -17,7 +17,11 @@ fn registration(endpoint: &str, number: u32) -> Arc<Registration> {
         binding: "U".into(),
         queue_mode: number % 2 == 1,
         alternate_path: "/".into(),
-        objects: [ObjectLink { path: Lwm2mPath::new([if number % 3 == 0 { 3303 } else { 3 }, 0]), attributes: vec![] }].into(),
+        objects: [ObjectLink {
+            path: Lwm2mPath::new([if number % 3 == 0 { 3303 } else { 3 }, 0]),
+            attributes: vec![],
+        }]
+        .into(),
         parameters: vec![],
         content_formats: None,
         links: [].into(),
@@ -35,7 +39,8 @@ fn directory(count: u32) -> Directory {
 
 fn listing(query: &str) -> Result<Listing, Problem> {
     let uri = format!("/?{query}").parse().unwrap();
-    let Query(wanted) = Query::<Wanted>::try_from_uri(&uri).map_err(|error| Problem::bad("", error.body_text()))?;
+    let Query(wanted) =
+        Query::<Wanted>::try_from_uri(&uri).map_err(|error| Problem::bad("", error.body_text()))?;
     Listing::try_from(wanted)
 }
 

@@ -65,7 +65,10 @@ pub(in super::super) struct Meta {
 /// Clients, a page of them.
 #[utoipa::path(get, path = "/api/v5/gateways/lwm2m/clients", tag = "EMQX", params(Wanted),
     responses((status = 200, body = EmqxClients), (status = 400, body = EmqxError)))]
-pub(in super::super) async fn list(State(view): State<View>, Query(wanted): Query<Wanted>) -> Result<Json<EmqxClients>, Problem> {
+pub(in super::super) async fn list(
+    State(view): State<View>,
+    Query(wanted): Query<Wanted>,
+) -> Result<Json<EmqxClients>, Problem> {
     let listing = listing(&wanted)?;
     let (page_number, limit) = (listing.page, listing.limit);
     let (known, count) = page(&view, listing).await?;
@@ -102,8 +105,14 @@ fn listing(wanted: &Wanted) -> Result<Listing, Problem> {
         version: wanted.proto_ver.clone(),
         lifetime: (wanted.gte_lifetime, wanted.lte_lifetime),
         registered: (
-            most(date("gte_created_at", &wanted.gte_created_at)?, date("gte_connected_at", &wanted.gte_connected_at)?),
-            least(date("lte_created_at", &wanted.lte_created_at)?, date("lte_connected_at", &wanted.lte_connected_at)?),
+            most(
+                date("gte_created_at", &wanted.gte_created_at)?,
+                date("gte_connected_at", &wanted.gte_connected_at)?,
+            ),
+            least(
+                date("lte_created_at", &wanted.lte_created_at)?,
+                date("lte_connected_at", &wanted.lte_connected_at)?,
+            ),
         ),
         parameters: [
             ("device_id", wanted.clientid.clone(), like(&wanted.like_clientid)),
@@ -122,9 +131,12 @@ fn listing(wanted: &Wanted) -> Result<Listing, Problem> {
 
 /// A client.
 #[utoipa::path(get, path = "/api/v5/gateways/lwm2m/clients/{clientid}", tag = "EMQX",
-    params(("clientid", description = "Client id or endpoint name", example = "urn:imei:1")),
+    params(("clientid" = String, description = "Client id or endpoint name", example = "urn:imei:1")),
     responses((status = 200, body = Object), (status = 404, body = EmqxError)))]
-pub(in super::super) async fn show(State(view): State<View>, Path(clientid): Path<String>) -> Result<Json<Value>, Problem> {
+pub(in super::super) async fn show(
+    State(view): State<View>,
+    Path(clientid): Path<String>,
+) -> Result<Json<Value>, Problem> {
     let known = find(&view, &clientid)?;
     let facts = ask::facts(&view, std::slice::from_ref(&known)).await.pop().flatten();
     Ok(Json(shown(&view, &known, facts.as_ref())))
@@ -132,9 +144,12 @@ pub(in super::super) async fn show(State(view): State<View>, Path(clientid): Pat
 
 /// Ends a registration.
 #[utoipa::path(delete, path = "/api/v5/gateways/lwm2m/clients/{clientid}", tag = "EMQX",
-    params(("clientid", description = "Client id or endpoint name", example = "urn:imei:1")),
+    params(("clientid" = String, description = "Client id or endpoint name", example = "urn:imei:1")),
     responses((status = 204, description = "Ended"), (status = 404, body = EmqxError), (status = 503, body = EmqxError)))]
-pub(in super::super) async fn kick(State(view): State<View>, Path(clientid): Path<String>) -> Result<StatusCode, Problem> {
+pub(in super::super) async fn kick(
+    State(view): State<View>,
+    Path(clientid): Path<String>,
+) -> Result<StatusCode, Problem> {
     let endpoint = find(&view, &clientid)?.registration.endpoint.to_string();
     remove(State(view), Path(endpoint)).await
 }
@@ -186,7 +201,9 @@ fn shown(view: &View, known: &Known, facts: Option<&Facts>) -> Value {
 
 fn mountpoint(view: &View, registration: &tidegate_proto::lwm2m::registration::Registration) -> String {
     super::settings(view, registration)
-        .map(|settings| super::topic::render(settings["mountpoint"].as_str().unwrap_or_default(), registration).0)
+        .map(|settings| {
+            super::topic::render(settings["mountpoint"].as_str().unwrap_or_default(), registration).0
+        })
         .unwrap_or_default()
 }
 

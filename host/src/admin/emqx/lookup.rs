@@ -29,7 +29,7 @@ pub(in super::super) struct Wanted {
 
 /// The last answer to a command; `code` is `6.01` as long as there is none.
 #[utoipa::path(get, path = "/api/v5/gateways/lwm2m/clients/{clientid}/lookup", tag = "EMQX",
-    params(("clientid", description = "Client id or endpoint name", example = "urn:imei:1"), Wanted),
+    params(("clientid" = String, description = "Client id or endpoint name", example = "urn:imei:1"), Wanted),
     responses((status = 200, body = Object), (status = 400, body = EmqxError), (status = 404, body = EmqxError)))]
 pub(in super::super) async fn lookup(
     State(view): State<View>,
@@ -74,8 +74,7 @@ fn described(links: &[Value], registration: &Registration, models: &Models) -> V
         let Some(resource) = definition.and_then(|definition| definition.resource(id)) else {
             return Some(json!({ path.to_string(): path.to_string() }));
         };
-        let mut described =
-            json!({ "operations": letters(resource.operations), "path": path.to_string(), "name": resource.name });
+        let mut described = json!({ "operations": letters(resource.operations), "path": path.to_string(), "name": resource.name });
         if let Some(name) = resource.kind.and_then(data_type) {
             described["dataType"] = json!(name);
         }

@@ -66,7 +66,7 @@ pub(super) struct At {
 
 /// Reads: the result is published, and looked up by `lookup`.
 #[utoipa::path(post, path = "/api/v5/gateways/lwm2m/clients/{clientid}/read", tag = "EMQX",
-    params(("clientid", description = "Client id or endpoint name", example = "urn:imei:1"), At),
+    params(("clientid" = String, description = "Client id or endpoint name", example = "urn:imei:1"), At),
     responses((status = 204, description = "Asked"), (status = 400, body = EmqxError), (status = 404, body = EmqxError),
         (status = 503, body = EmqxError)))]
 pub(super) async fn read(
@@ -90,7 +90,7 @@ pub(super) struct Value {
 
 /// Writes: the result is published, and looked up by `lookup`.
 #[utoipa::path(post, path = "/api/v5/gateways/lwm2m/clients/{clientid}/write", tag = "EMQX",
-    params(("clientid", description = "Client id or endpoint name", example = "urn:imei:1"), Value),
+    params(("clientid" = String, description = "Client id or endpoint name", example = "urn:imei:1"), Value),
     responses((status = 204, description = "Asked"), (status = 400, body = EmqxError), (status = 404, body = EmqxError),
         (status = 503, body = EmqxError)))]
 pub(super) async fn write(
@@ -115,7 +115,7 @@ pub(super) struct Observation {
 
 /// Observes, or ends an observation: the result is published, and looked up by `lookup`.
 #[utoipa::path(post, path = "/api/v5/gateways/lwm2m/clients/{clientid}/observe", tag = "EMQX",
-    params(("clientid", description = "Client id or endpoint name", example = "urn:imei:1"), Observation),
+    params(("clientid" = String, description = "Client id or endpoint name", example = "urn:imei:1"), Observation),
     responses((status = 204, description = "Asked"), (status = 400, body = EmqxError), (status = 404, body = EmqxError),
         (status = 503, body = EmqxError)))]
 pub(super) async fn observe(
@@ -136,7 +136,10 @@ fn command(view: &View, clientid: &str, name: &str, data: &Json) -> Result<Statu
     let commands = view.commands.upgrade();
     let sent = commands.is_some_and(|commands| commands.try_send(message).is_ok());
     if !sent {
-        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many commands wait already; try again"));
+        return Err(Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too many commands wait already; try again",
+        ));
     }
     Ok(StatusCode::NO_CONTENT)
 }
@@ -146,7 +149,8 @@ fn topic(view: &View, registration: &Registration) -> Result<String, Problem> {
     let none = "no translator serves this client that speaks as EMQX does; see `[[route]]`";
     let settings = settings(view, registration).ok_or_else(|| Problem::new(StatusCode::CONFLICT, none))?;
     topic::of(&settings, registration).ok_or_else(|| {
-        let detail = "neither `mountpoint` nor the topic of commands names a client: see [translator.settings]";
+        let detail =
+            "neither `mountpoint` nor the topic of commands names a client: see [translator.settings]";
         Problem::new(StatusCode::CONFLICT, detail)
     })
 }

@@ -30,7 +30,8 @@ fn a_command_goes_to_the_topic_that_names_its_client() {
         ("x/${zone}/${peerhost}/", "+/dn", Some("x/default/127.0.0.1/a%2Fb/dn")),
         ("lwm2m/", "cmd", None),
     ] {
-        let settings = json!({ "mountpoint": mountpoint, "translators": { "command": { "topic": command } } });
+        let settings =
+            json!({ "mountpoint": mountpoint, "translators": { "command": { "topic": command } } });
         assert_eq!(topic::of(&settings, &registration("a/b")).as_deref(), expected, "{mountpoint} {command}");
     }
     assert_eq!(topic::of(&Json::Null, &registration("e")).as_deref(), Some("dn/e"));

@@ -73,9 +73,12 @@ pub(super) async fn list(State(view): State<View>) -> Response {
 }
 
 /// A registration.
-#[utoipa::path(get, path = "/api/clients/{endpoint}", tag = "Leshan", params(("endpoint", description = "Endpoint name", example = "urn:imei:1")),
+#[utoipa::path(get, path = "/api/clients/{endpoint}", tag = "Leshan", params(("endpoint" = String, description = "Endpoint name", example = "urn:imei:1")),
     responses((status = 200, body = Object), (status = 400, body = String, content_type = "text/plain")))]
-pub(super) async fn show(State(view): State<View>, Path(endpoint): Path<String>) -> Result<JsonBody<Json>, Problem> {
+pub(super) async fn show(
+    State(view): State<View>,
+    Path(endpoint): Path<String>,
+) -> Result<JsonBody<Json>, Problem> {
     let known = known(&view, &endpoint)?;
     let facts = shards::facts(&view, std::slice::from_ref(&known)).await.pop().flatten();
     let registration = facts.as_ref().map_or(&known.registration, |facts| &facts.registration);
@@ -88,7 +91,9 @@ pub(super) async fn security(State(view): State<View>) -> Result<JsonBody<Json>,
     let Some(file) = view.credentials else { return Ok(JsonBody(json!([]))) };
     let unreadable = |detail: String| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail);
     let entries = tokio::task::spawn_blocking(move || credential::list(&file)).await;
-    let entries = entries.map_err(|error| unreadable(error.to_string()))?.map_err(|error| unreadable(error.to_string()))?;
+    let entries = entries
+        .map_err(|error| unreadable(error.to_string()))?
+        .map_err(|error| unreadable(error.to_string()))?;
     let entries = entries.into_iter().map(|of| {
         let mode = match of.mode {
             tidegate_dtls::credential::Mode::Psk => "psk",
@@ -102,7 +107,7 @@ pub(super) async fn security(State(view): State<View>) -> Result<JsonBody<Json>,
 
 /// Reads `…/{path}`, discovers `…/{path}/discover`, reads several by `…/composite?paths=`.
 #[utoipa::path(get, path = "/api/clients/{endpoint}/{path}", tag = "Leshan",
-    params(("endpoint", description = "Endpoint name", example = "urn:imei:1"), ("path", description = "LwM2M path, maybe with `/discover`; or `composite`"),
+    params(("endpoint" = String, description = "Endpoint name", example = "urn:imei:1"), ("path" = String, description = "LwM2M path, maybe with `/discover`; or `composite`"),
         ("format" = Option<String>, Query, description = "Such as `TLV` or `SENML_CBOR`"),
         ("timeout" = Option<u32>, Query, description = "Seconds"), ("paths" = Option<String>, Query, description = "Of composite")),
     responses((status = 200, body = Object), (status = 400, body = String, content_type = "text/plain"),
@@ -126,7 +131,7 @@ pub(super) async fn get(
 
 /// Writes `…/{path}` (`replace=false` updates), writes attributes by `…/{path}/attributes?pmin=…`, writes several by `…/composite`.
 #[utoipa::path(put, path = "/api/clients/{endpoint}/{path}", tag = "Leshan", request_body = Object,
-    params(("endpoint", description = "Endpoint name", example = "urn:imei:1"), ("path", description = "LwM2M path, maybe with `/attributes`; or `composite`"),
+    params(("endpoint" = String, description = "Endpoint name", example = "urn:imei:1"), ("path" = String, description = "LwM2M path, maybe with `/attributes`; or `composite`"),
         ("format" = Option<String>, Query, description = "Such as `TLV` or `SENML_CBOR`"),
         ("timeout" = Option<u32>, Query, description = "Seconds"), ("replace" = Option<bool>, Query, description = "false: update")),
     responses((status = 200, body = Object), (status = 400, body = String, content_type = "text/plain"),
@@ -167,7 +172,7 @@ pub(super) async fn put(
 
 /// Executes a resource, creates an instance below an object, observes by `…/{path}/observe` and `…/composite/observe`.
 #[utoipa::path(post, path = "/api/clients/{endpoint}/{path}", tag = "Leshan", request_body = Object,
-    params(("endpoint", description = "Endpoint name", example = "urn:imei:1"), ("path", description = "LwM2M path, maybe with `/observe`; or `composite/observe`"),
+    params(("endpoint" = String, description = "Endpoint name", example = "urn:imei:1"), ("path" = String, description = "LwM2M path, maybe with `/observe`; or `composite/observe`"),
         ("format" = Option<String>, Query, description = "Such as `TLV` or `SENML_CBOR`"),
         ("timeout" = Option<u32>, Query, description = "Seconds"), ("paths" = Option<String>, Query, description = "Of composite")),
     responses((status = 200, body = Object), (status = 400, body = String, content_type = "text/plain"),
@@ -190,7 +195,8 @@ pub(super) async fn post(
         let path = lwm2m(&path)?;
         match path.depth() {
             3 => {
-                let arguments = String::from_utf8(body.to_vec()).map_err(|_| invalid("the arguments are no text"))?;
+                let arguments =
+                    String::from_utf8(body.to_vec()).map_err(|_| invalid("the arguments are no text"))?;
                 let arguments = Some(arguments).filter(|arguments| !arguments.is_empty());
                 Operation::Execute { path, queries: Vec::new(), arguments }
             }
@@ -203,7 +209,7 @@ pub(super) async fn post(
 
 /// Deletes an instance, or ends an observation: with `active` the client is told, without it its next notification is reset.
 #[utoipa::path(delete, path = "/api/clients/{endpoint}/{path}", tag = "Leshan",
-    params(("endpoint", description = "Endpoint name", example = "urn:imei:1"), ("path", description = "LwM2M path, maybe with `/observe`; or `composite/observe`"),
+    params(("endpoint" = String, description = "Endpoint name", example = "urn:imei:1"), ("path" = String, description = "LwM2M path, maybe with `/observe`; or `composite/observe`"),
         ("active" = Option<String>, Query, description = "Tell the client"),
         ("timeout" = Option<u32>, Query, description = "Seconds"), ("paths" = Option<String>, Query, description = "Of composite")),
     responses((status = 200, body = Object), (status = 400, body = String, content_type = "text/plain"),
@@ -247,7 +253,11 @@ fn create(
     // Without an id the client chooses one; the values are said as of the first that is thinkable.
     let instance = path.child(node::id(&node).unwrap_or(0)).ok_or_else(|| invalid("Invalid path"))?;
     let samples = node::samples(instance, &node).map_err(|error| invalid(&error))?;
-    Ok(Operation::Create { path, queries: Vec::new(), body: writing(view, registration, path, samples, format)? })
+    Ok(Operation::Create {
+        path,
+        queries: Vec::new(),
+        body: writing(view, registration, path, samples, format)?,
+    })
 }
 
 /// Asks and answers as Leshan does.
@@ -260,7 +270,9 @@ async fn perform(
     let seconds = query.get("timeout").and_then(|timeout| timeout.parse().ok()).unwrap_or(DEFAULT_TIMEOUT);
     let within = Duration::from_secs(seconds.clamp(1, LONGEST_TIMEOUT));
     let paths = match &operation {
-        Operation::ReadComposite { paths, .. } | Operation::ObserveComposite { paths, .. } => Some(paths.clone()),
+        Operation::ReadComposite { paths, .. } | Operation::ObserveComposite { paths, .. } => {
+            Some(paths.clone())
+        }
         Operation::CancelObservationComposite { paths, .. } => Some(paths.clone()),
         _ => None,
     };
@@ -296,8 +308,14 @@ fn answered(view: &View, answer: &Answer, paths: Option<&[Lwm2mPath]>) -> Json {
     }
     match answer.operation {
         Name::Discover => shown["objectLinks"] = registration::object_links(&answer.content.payload),
-        Name::Create => shown["location"] = json!(answer.location.as_deref().map(|of| of.trim_start_matches('/'))),
-        Name::Read | Name::Observe | Name::CancelObservation | Name::ReadComposite | Name::ObserveComposite
+        Name::Create => {
+            shown["location"] = json!(answer.location.as_deref().map(|of| of.trim_start_matches('/')))
+        }
+        Name::Read
+        | Name::Observe
+        | Name::CancelObservation
+        | Name::ReadComposite
+        | Name::ObserveComposite
         | Name::CancelObservationComposite => {
             let models = view.models.load();
             let samples = visible(answer.samples.iter().cloned(), &models);
@@ -306,7 +324,8 @@ fn answered(view: &View, answer: &Answer, paths: Option<&[Lwm2mPath]>) -> Json {
                 Some(paths) => node::composite(paths, &samples),
                 None => node::of(answer.path, &samples),
             };
-            if let Some(reason) = answer.unreadable.as_ref().filter(|_| !covers_secret(answer.path, &models)) {
+            if let Some(reason) = answer.unreadable.as_ref().filter(|_| !covers_secret(answer.path, &models))
+            {
                 shown["errormessage"] = json!(reason);
             }
         }
@@ -343,7 +362,9 @@ fn problem(undone: &Undone) -> Problem {
         Undone::Late | Undone::Held(_) | Undone::Failed(Failure::Timeout | Failure::Expired) => {
             (StatusCode::GATEWAY_TIMEOUT, "Request timeout".to_owned())
         }
-        Undone::Failed(Failure::Invalid(reason)) => (StatusCode::BAD_REQUEST, format!("Invalid request: {reason}")),
+        Undone::Failed(Failure::Invalid(reason)) => {
+            (StatusCode::BAD_REQUEST, format!("Invalid request: {reason}"))
+        }
         Undone::Failed(Failure::UnknownClient) => {
             (StatusCode::BAD_REQUEST, "the client is not registered any more".to_owned())
         }
@@ -401,7 +422,8 @@ fn writing(
     samples: Vec<Sample<'static>>,
     format: Option<u16>,
 ) -> Result<Body, Problem> {
-    encoded(samples, format, path, registration, &view.models.load()).map_err(|problem| invalid(problem.detail()))
+    encoded(samples, format, path, registration, &view.models.load())
+        .map_err(|problem| invalid(problem.detail()))
 }
 
 /// The parameters of a query.
@@ -431,7 +453,9 @@ impl Parameters {
     /// All others, as attributes; one without a value removes it.
     fn others(&self, but: &[&str]) -> Vec<(String, Option<String>)> {
         let others = self.0.iter().filter(|(name, _)| !but.contains(&name.as_str()));
-        others.map(|(name, value)| (name.clone(), Some(value.clone()).filter(|value| !value.is_empty()))).collect()
+        others
+            .map(|(name, value)| (name.clone(), Some(value.clone()).filter(|value| !value.is_empty())))
+            .collect()
     }
 }
 

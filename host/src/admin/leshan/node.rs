@@ -151,7 +151,9 @@ fn read(json: &Json, of: &str) -> Option<(Value<'static>, Kind)> {
         "BOOLEAN" => (Value::Boolean(json.as_bool()?), Kind::Boolean),
         "STRING" => (Value::Text(Cow::Owned(text?.to_owned())), Kind::Text),
         "INTEGER" => (Value::Integer(json.as_i64().or_else(|| text?.parse().ok())?), Kind::Integer),
-        "UNSIGNED_INTEGER" => (Value::Unsigned(json.as_u64().or_else(|| text?.parse().ok())?), Kind::Unsigned),
+        "UNSIGNED_INTEGER" => {
+            (Value::Unsigned(json.as_u64().or_else(|| text?.parse().ok())?), Kind::Unsigned)
+        }
         "FLOAT" => {
             let number: f64 = json.as_f64().or_else(|| text?.parse().ok())?;
             (Value::Float(number).clone(), Kind::Float)
@@ -233,7 +235,10 @@ mod tests {
             (json!({}), "a node has"),
             (json!({"kind": "instance"}), "`resources` is no list"),
             (json!({"resources": [{"value": 1}]}), "Missing id"),
-            (json!({"resources": [{"id": 1, "type": "INTEGER", "value": "x"}]}), "no value of the type `INTEGER`"),
+            (
+                json!({"resources": [{"id": 1, "type": "INTEGER", "value": "x"}]}),
+                "no value of the type `INTEGER`",
+            ),
             (json!({"resources": [{"id": 1, "value": "x"}]}), "no value of the type ``"),
             (json!({"resources": [{"id": 1, "type": "opaque", "value": "0"}]}), "no value"),
             (json!({"values": {"x": 1}, "type": "INTEGER"}), "`x` is no resource instance"),

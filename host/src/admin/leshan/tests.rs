@@ -31,7 +31,12 @@ fn a_body_is_a_node_or_the_text_of_a_resource() {
     let text = content(path, &headers("text/plain; charset=utf-8"), &Bytes::from("+01")).unwrap();
     assert_eq!(text[0].value, Value::Text("+01".into()));
     let node = Bytes::from(r#"{"id":14,"kind":"singleResource","type":"STRING","value":"+02"}"#);
-    assert_eq!(content(path, &headers("application/json"), &node).unwrap()[0].value, Value::Text("+02".into()));
-    assert!(content(path, &headers("text/html"), &node).unwrap_err().detail().contains("text/html not supported"));
+    assert_eq!(
+        content(path, &headers("application/json"), &node).unwrap()[0].value,
+        Value::Text("+02".into())
+    );
+    assert!(
+        content(path, &headers("text/html"), &node).unwrap_err().detail().contains("text/html not supported")
+    );
     assert!(content(path, &headers("application/json"), &Bytes::from("{")).is_err());
 }

@@ -13,8 +13,11 @@ use axum::response::IntoResponse;
 use utoipa::OpenApi;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, OpenApi as Description, PathItem, Ref, Response, ResponseBuilder};
+use utoipa::openapi::{
+    Content, ContentBuilder, OpenApi as Description, PathItem, Ref, RefOr, Response, ResponseBuilder,
+};
 
+use super::problem::PROBLEM_JSON;
 use super::table::{Route, Table};
 use super::{client, credential, emqx, leshan, model, operation, problem, status, table};
 
@@ -33,15 +36,36 @@ pub(super) fn routes() -> Table {
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     paths(
-        status::health, status::ready, status::status, status::metrics,
-        client::list, client::show, client::remove, client::observations, client::queue,
-        operation::perform, operation::show,
-        model::list, model::show,
+        status::health,
+        status::ready,
+        status::status,
+        status::metrics,
+        client::list,
+        client::show,
+        client::remove,
+        client::observations,
+        client::queue,
+        operation::perform,
+        operation::show,
+        model::list,
+        model::show,
         credential::list,
-        emqx::client::list, emqx::client::show, emqx::client::kick, emqx::lookup::lookup, emqx::read, emqx::write, emqx::observe,
-        leshan::list, leshan::show, leshan::get, leshan::put, leshan::post, leshan::delete, leshan::security,
+        emqx::client::list,
+        emqx::client::show,
+        emqx::client::kick,
+        emqx::lookup::lookup,
+        emqx::read,
+        emqx::write,
+        emqx::observe,
+        leshan::list,
+        leshan::show,
+        leshan::get,
+        leshan::put,
+        leshan::post,
+        leshan::delete,
+        leshan::security,
     ),
-    components(schemas(problem::Problem, emqx::EmqxError)),
+    components(schemas(problem::Problem, emqx::EmqxError))
 )]
 struct Described;
 
@@ -57,7 +81,8 @@ async fn json() -> impl IntoResponse {
 }
 
 async fn page() -> impl IntoResponse {
-    static PAGE: LazyLock<String> = LazyLock::new(|| page::render(&serde_json::to_value(&DESCRIPTION.0).unwrap_or_default()));
+    static PAGE: LazyLock<String> =
+        LazyLock::new(|| page::render(&serde_json::to_value(&DESCRIPTION.0).unwrap_or_default()));
     ([(CONTENT_TYPE, "text/html; charset=utf-8"), (CONTENT_SECURITY_POLICY, POLICY)], PAGE.as_str())
 }
 
@@ -67,6 +92,14 @@ async fn style() -> impl IntoResponse {
 
 /// Adds what follows from the table of routes.
 fn complete(mut description: Description, routes: &[Route]) -> Description {
+    let problem = Ref::from_schema_name("Problem").ref_location;
+    for item in description.paths.paths.values_mut() {
+        let operations =
+            [&mut item.get, &mut item.post, &mut item.put, &mut item.delete].into_iter().flatten();
+        for response in operations.flat_map(|operation| operation.responses.responses.values_mut()) {
+            name_type_of_problem(response, &problem);
+        }
+    }
     for route in routes {
         let path = described_path(route.path);
         let item = description.paths.paths.get_mut(&path);
@@ -82,7 +115,11 @@ fn complete(mut description: Description, routes: &[Route]) -> Description {
         }
         description.push_str(&format!("Role: `{role}`."));
         let mut add = |status: u16, text: &str| {
-            operation.responses.responses.entry(status.to_string()).or_insert_with(|| refusal(&path, text).into());
+            operation
+                .responses
+                .responses
+                .entry(status.to_string())
+                .or_insert_with(|| refusal(&path, text).into());
         };
         add(400, "The request makes no sense");
         add(401, "No token, or none that is known");
@@ -93,10 +130,23 @@ fn complete(mut description: Description, routes: &[Route]) -> Description {
     }
     let components = description.components.get_or_insert_default();
     let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-    let basic = Http::builder().scheme(HttpAuthScheme::Basic).description(Some("The token is the password.")).build();
+    let basic =
+        Http::builder().scheme(HttpAuthScheme::Basic).description(Some("The token is the password.")).build();
     components.security_schemes.insert("token".to_owned(), bearer);
     components.security_schemes.insert("key".to_owned(), SecurityScheme::Http(basic));
     description
+}
+
+/// A problem has a content type of its own.
+fn name_type_of_problem(response: &mut RefOr<Response>, problem: &str) {
+    let RefOr::T(response) = response else { return };
+    let is_problem =
+        |content: &Content| matches!(&content.schema, Some(RefOr::Ref(of)) if of.ref_location == problem);
+    if response.content.get("application/json").is_some_and(is_problem)
+        && let Some(content) = response.content.swap_remove("application/json")
+    {
+        response.content.insert(PROBLEM_JSON.to_owned(), content);
+    }
 }
 
 /// What is answered where a request is refused, in the shape of the path.
@@ -104,7 +154,7 @@ fn refusal(path: &str, description: &str) -> Response {
     let (content_type, schema) = if path.starts_with("/api/v5/") {
         ("application/json", Some("EmqxError"))
     } else if path.starts_with("/api/v1/") || !path.starts_with("/api/") {
-        ("application/problem+json", Some("Problem"))
+        (PROBLEM_JSON, Some("Problem"))
     } else {
         ("text/plain", None)
     };
@@ -132,7 +182,8 @@ fn of_method<'a>(item: &'a mut PathItem, method: &Method) -> Option<&'a mut Oper
 }
 
 /// The page needs nothing but its style.
-const POLICY: &str = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const POLICY: &str =
+    "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 #[cfg(test)]
 mod tests {
@@ -151,14 +202,20 @@ mod tests {
     fn every_route_is_described_and_nothing_else() {
         let described = described();
         let table = table();
-        let routes: Vec<_> =
-            table.routes().iter().map(|of| (of.method.to_string(), described_path(of.path), of.need.role)).collect();
+        let routes: Vec<_> = table
+            .routes()
+            .iter()
+            .map(|of| (of.method.to_string(), described_path(of.path), of.need.role))
+            .collect();
         for (method, path, role) in &routes {
             let is_described = described.contains(&(method.clone(), path.clone()));
             assert!(is_described || role.is_none(), "{method} {path} is not described");
         }
         for (method, path) in &described {
-            assert!(routes.iter().any(|(known, at, _)| known == method && at == path), "{method} {path} is not served");
+            assert!(
+                routes.iter().any(|(known, at, _)| known == method && at == path),
+                "{method} {path} is not served"
+            );
         }
     }
 
@@ -171,6 +228,10 @@ mod tests {
         let refused = &remove["responses"]["403"]["content"]["application/problem+json"]["schema"]["$ref"];
         assert_eq!(refused, "#/components/schemas/Problem");
         let emqx = &json["paths"]["/api/v5/gateways/lwm2m/clients"]["get"]["responses"]["401"]["content"];
+        let missing = &json["paths"]["/api/v1/clients/{endpoint}"]["get"]["responses"]["404"]["content"];
+        assert!(
+            missing.get("application/problem+json").is_some() && missing.get("application/json").is_none()
+        );
         assert_eq!(emqx["application/json"]["schema"]["$ref"], "#/components/schemas/EmqxError");
     }
 

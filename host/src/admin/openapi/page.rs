@@ -28,7 +28,11 @@ pub(super) fn render(description: &Json) -> String {
     for (name, schema) in description["components"]["schemas"].as_object().into_iter().flatten() {
         let pretty = serde_json::to_string_pretty(schema).unwrap_or_default();
         let name = escaped(name);
-        let _ = write!(page, "<details id=\"schema-{name}\"><summary>{name}</summary><pre>{}</pre></details>", escaped(&pretty));
+        let _ = write!(
+            page,
+            "<details id=\"schema-{name}\"><summary>{name}</summary><pre>{}</pre></details>",
+            escaped(&pretty)
+        );
     }
     page.push_str("</main></body></html>");
     page
@@ -45,9 +49,14 @@ fn operations(description: &Json) -> Vec<(&str, &str, &Json)> {
         .collect();
     let place = |operation: &Json| {
         let tag = operation["tags"][0].as_str().unwrap_or("gateway");
-        (["EMQX", "Leshan"].iter().position(|foreign| *foreign == tag).map_or(0, |place| place + 1), tag.to_owned())
+        (
+            ["EMQX", "Leshan"].iter().position(|foreign| *foreign == tag).map_or(0, |place| place + 1),
+            tag.to_owned(),
+        )
     };
-    operations.sort_by_cached_key(|(path, method, operation)| (place(operation), (*path).to_owned(), (*method).to_owned()));
+    operations.sort_by_cached_key(|(path, method, operation)| {
+        (place(operation), (*path).to_owned(), (*method).to_owned())
+    });
     operations
 }
 

@@ -95,7 +95,8 @@ impl Answer {
             format: answer.content.format.map(|format| Format(format).name()),
             base64: STANDARD.encode(payload),
         });
-        let diagnostic = (!is_success && !payload.is_empty()).then(|| String::from_utf8_lossy(payload).into_owned());
+        let diagnostic =
+            (!is_success && !payload.is_empty()).then(|| String::from_utf8_lossy(payload).into_owned());
         Self {
             endpoint: registration.endpoint.to_string(),
             operation: operation(answer.operation),

@@ -101,7 +101,8 @@ pub(in super::super) struct Format(pub(in super::super) u16);
 impl utoipa::PartialSchema for Format {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
         use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Type};
-        let name = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(NAMES.map(|(name, _)| name)));
+        let name =
+            ObjectBuilder::new().schema_type(Type::String).enum_values(Some(NAMES.map(|(name, _)| name)));
         let number = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).maximum(Some(65_535));
         OneOfBuilder::new().item(name).item(number).into()
     }
@@ -153,7 +154,11 @@ impl Request {
     }
 
     /// The operation, for the client of a registration.
-    pub(super) fn understand(&self, registration: &Registration, models: &Models) -> Result<Operation, Problem> {
+    pub(super) fn understand(
+        &self,
+        registration: &Registration,
+        models: &Models,
+    ) -> Result<Operation, Problem> {
         let accept = self.format.map(|format| format.0);
         let queries = Vec::new;
         let writing = Writing { request: self, registration, models };
@@ -207,7 +212,10 @@ impl Request {
         }
         let (least, most) = (LEVELS[*levels.start()], LEVELS[*levels.end()]);
         let wanted = if least == most { least.to_owned() } else { format!("from {least} to {most}") };
-        Err(Problem::bad("path", format!("`{typed}` does not fit this operation, which needs the path of {wanted}")))
+        Err(Problem::bad(
+            "path",
+            format!("`{typed}` does not fit this operation, which needs the path of {wanted}"),
+        ))
     }
 
     fn paths(&self) -> Result<Vec<Path>, Problem> {
@@ -229,7 +237,10 @@ impl Request {
                 other => return Err(Problem::bad("attributes", format!("`{name}`: `{other}` is no value"))),
             };
             if name.is_empty() || !is_word(name) || !value.as_deref().is_none_or(is_word) {
-                return Err(Problem::bad("attributes", format!("`{name}` is no attribute, or has no value that fits one")));
+                return Err(Problem::bad(
+                    "attributes",
+                    format!("`{name}` is no attribute, or has no value that fits one"),
+                ));
             }
             Ok((name.clone(), value))
         };
@@ -248,7 +259,9 @@ impl Writing<'_> {
     fn body(&self, path: Path) -> Result<Body, Problem> {
         let Request { value, values, content, .. } = self.request;
         let samples = match (value, values, content) {
-            (Some(json), None, None) if path.depth() >= 3 => vec![self.sample(path, json, self.request.kind, "value")?],
+            (Some(json), None, None) if path.depth() >= 3 => {
+                vec![self.sample(path, json, self.request.kind, "value")?]
+            }
             (Some(_), None, None) => {
                 return Err(Problem::bad("value", "is for the path of a resource; several are `values`"));
             }
@@ -265,17 +278,28 @@ impl Writing<'_> {
             }
             (None, None, Some(Encoded { format, base64 })) => {
                 let payload = STANDARD.decode(base64);
-                let payload = payload.map_err(|error| Problem::bad("content", format!("is not base64: {error}")))?;
+                let payload =
+                    payload.map_err(|error| Problem::bad("content", format!("is not base64: {error}")))?;
                 return Ok(Body::Encoded { format: format.map(|format| format.0), payload });
             }
-            (None, None, None) => return Err(Problem::bad("value", "is missing; there are `value`, `values` and `content`")),
-            _ => return Err(Problem::bad("value", "only one of `value`, `values` and `content` can be meant")),
+            (None, None, None) => {
+                return Err(Problem::bad("value", "is missing; there are `value`, `values` and `content`"));
+            }
+            _ => {
+                return Err(Problem::bad("value", "only one of `value`, `values` and `content` can be meant"));
+            }
         };
         let format = self.request.format.map(|format| format.0);
         encoded(samples, format, path, self.registration, self.models)
     }
 
-    fn sample(&self, path: Path, json: &Json, of: Option<Type>, field: &str) -> Result<Sample<'static>, Problem> {
+    fn sample(
+        &self,
+        path: Path,
+        json: &Json,
+        of: Option<Type>,
+        field: &str,
+    ) -> Result<Sample<'static>, Problem> {
         let definitions = Defined::new(self.models, self.registration);
         let kind = path.object().zip(path.resource()).and_then(|(object, id)| definitions.kind(object, id));
         let value = value::read(json, of.or(kind.map(Type::of_kind)));
@@ -318,4 +342,5 @@ const NAMES: [(&str, u16); 9] = [
     ("lwm2m-json", format::LWM2M_JSON),
     ("lwm2m-cbor", format::LWM2M_CBOR),
 ];
-const LEVELS: [&str; 5] = ["the root", "an object", "an object instance", "a resource", "a resource instance"];
+const LEVELS: [&str; 5] =
+    ["the root", "an object", "an object instance", "a resource", "a resource instance"];

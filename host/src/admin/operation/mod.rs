@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, Query, State};
-use axum::http::header::LOCATION;
 use axum::http::StatusCode;
+use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
@@ -20,8 +20,8 @@ use tidegate_proto::lwm2m::server::Failure;
 use utoipa::{IntoParams, ToSchema};
 
 pub(super) use self::answer::Answer;
-pub(super) use self::body::encoded;
 use self::body::Request;
+pub(super) use self::body::encoded;
 use super::access::{Caller, Role};
 use super::client::{known, observed, operation as name_of};
 use super::problem::Problem;
@@ -30,9 +30,11 @@ use super::{View, time};
 use crate::bridge::{self, Ticket, TicketState, Undone};
 
 pub(super) fn routes() -> Table {
-    Table::new()
-        .post("/api/v1/clients/:endpoint/operations", Role::Read, perform)
-        .get("/api/v1/operations/:id", Role::Read, show)
+    Table::new().post("/api/v1/clients/:endpoint/operations", Role::Read, perform).get(
+        "/api/v1/operations/:id",
+        Role::Read,
+        show,
+    )
 }
 
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -87,7 +89,7 @@ pub(super) enum Progress {
 /// `operate`. An error that the client answers is a success here: `success` says so. Where the client already observes what `observe`
 /// names for a translator, it is only read, and the translator keeps its observation.
 #[utoipa::path(post, path = "/api/v1/clients/{endpoint}/operations", tag = "operations", request_body = Request,
-    params(("endpoint", description = "Endpoint name", example = "urn:imei:1"), Patience),
+    params(("endpoint" = String, description = "Endpoint name", example = "urn:imei:1"), Patience),
     responses(
         (status = 200, description = "The client has answered", body = Answer),
         (status = 202, description = "It waits for the client to be awake", body = Pending),
@@ -120,7 +122,12 @@ pub(super) async fn perform(
 }
 
 /// Asks a client, and spares observations of translators.
-pub(super) async fn ask(view: &View, endpoint: &str, operation: Operation, within: Duration) -> bridge::Outcome {
+pub(super) async fn ask(
+    view: &View,
+    endpoint: &str,
+    operation: Operation,
+    within: Duration,
+) -> bridge::Outcome {
     let operation = match spare(view, endpoint, &operation).await {
         Some(read) => read,
         None => operation,
@@ -143,13 +150,15 @@ async fn spare(view: &View, endpoint: &str, operation: &Operation) -> Option<Ope
     };
     let observed = observed(view, endpoint).await.ok()?;
     let is_taken = observed.iter().any(|of| {
-        of.operation == operation.name() && of.paths == paths && bridge::asker(&of.context) != bridge::OPERATOR
+        of.operation == operation.name()
+            && of.paths == paths
+            && bridge::asker(&of.context) != bridge::OPERATOR
     });
     is_taken.then_some(read)
 }
 
 /// How something stands that waited for a sleeping client.
-#[utoipa::path(get, path = "/api/v1/operations/{id}", tag = "operations", params(("id", description = "As the answer 202 named it")),
+#[utoipa::path(get, path = "/api/v1/operations/{id}", tag = "operations", params(("id" = String, description = "As the answer 202 named it")),
     responses((status = 200, body = Pending), (status = 404, body = Problem)))]
 pub(super) async fn show(State(view): State<View>, Path(id): Path<String>) -> Result<Json<Pending>, Problem> {
     let ticket = view.operator.find(&id);
@@ -190,7 +199,9 @@ pub(super) fn problem(undone: &Undone, endpoint: &str) -> Problem {
     let (status, kind, detail) = match undone {
         Undone::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy", "too much is asked already; try again"),
         Undone::Late => (StatusCode::GATEWAY_TIMEOUT, "timeout", "the client has not answered in time"),
-        Undone::Held(_) => (StatusCode::GATEWAY_TIMEOUT, "asleep", "the client sleeps; it is asked when it is awake"),
+        Undone::Held(_) => {
+            (StatusCode::GATEWAY_TIMEOUT, "asleep", "the client sleeps; it is asked when it is awake")
+        }
         Undone::Failed(failure) => match failure {
             Failure::UnknownClient => return Problem::unknown_client(endpoint),
             Failure::Invalid(reason) => {
@@ -202,7 +213,9 @@ pub(super) fn problem(undone: &Undone, endpoint: &str) -> Problem {
             Failure::Unreachable => {
                 (StatusCode::BAD_GATEWAY, "unreachable", "the client's DTLS association has ended")
             }
-            Failure::QueueFull => (StatusCode::SERVICE_UNAVAILABLE, "busy", "too much waits for the client already"),
+            Failure::QueueFull => {
+                (StatusCode::SERVICE_UNAVAILABLE, "busy", "too much waits for the client already")
+            }
             Failure::Ended => (StatusCode::CONFLICT, "ended", "the registration ended before the answer"),
         },
     };

@@ -30,13 +30,16 @@ fn registration() -> Registration {
 }
 
 fn understand(body: &Json) -> Result<Operation, Problem> {
-    let request: Request = serde_json::from_value(body.clone()).map_err(|error| Problem::bad("", error.to_string()))?;
+    let request: Request =
+        serde_json::from_value(body.clone()).map_err(|error| Problem::bad("", error.to_string()))?;
     request.understand(&registration(), &Models::built_in())
 }
 
 #[test]
 fn a_value_is_of_the_type_that_its_definition_names() {
-    let operation = understand(&json!({"operation": "write", "path": "/3/0/13", "value": "1970-01-01T00:01:00Z"})).unwrap();
+    let operation =
+        understand(&json!({"operation": "write", "path": "/3/0/13", "value": "1970-01-01T00:01:00Z"}))
+            .unwrap();
     let Operation::Write { mode: WriteMode::Replace, body: Body::Samples(samples), .. } = operation else {
         panic!("{operation:?}")
     };
@@ -50,14 +53,17 @@ fn a_value_is_of_the_type_that_its_definition_names() {
 #[test]
 fn a_write_in_a_format_is_encoded_in_it() {
     let operation =
-        understand(&json!({"operation": "write", "path": "/3/0/14", "value": "+02:00", "format": "text"})).unwrap();
+        understand(&json!({"operation": "write", "path": "/3/0/14", "value": "+02:00", "format": "text"}))
+            .unwrap();
     let Operation::Write { body: Body::Encoded { format: Some(0), payload }, .. } = operation else {
         panic!("{operation:?}")
     };
     assert_eq!(payload, b"+02:00");
     let content = json!({"format": 11542, "base64": "yAEB"});
     let operation = understand(&json!({"operation": "write", "path": "/3/0", "content": content})).unwrap();
-    let Operation::Write { mode: WriteMode::Update, body: Body::Encoded { format: Some(11542), .. }, .. } = operation else {
+    let Operation::Write { mode: WriteMode::Update, body: Body::Encoded { format: Some(11542), .. }, .. } =
+        operation
+    else {
         panic!("{operation:?}")
     };
 }
@@ -74,9 +80,15 @@ fn what_makes_no_sense_names_its_field_and_what_would_be_right() {
         (json!({"operation": "write", "path": "/3/0", "value": 1}), "several are `values`"),
         (json!({"operation": "write", "path": "/3/0/13", "value": "x"}), "/3/0/13 must be seconds"),
         (json!({"operation": "write", "path": "/3/0/13", "value": null}), "is missing"),
-        (json!({"operation": "write", "path": "/3/0", "values": [{"path": "/4/0/1", "value": 1}]}), "below `/3/0`"),
+        (
+            json!({"operation": "write", "path": "/3/0", "values": [{"path": "/4/0/1", "value": 1}]}),
+            "below `/3/0`",
+        ),
         (json!({"operation": "read", "path": "/3", "format": "xml"}), "there are text"),
-        (json!({"operation": "write-attributes", "path": "/3", "attributes": {"p&q": 1}}), "`p&q` is no attribute"),
+        (
+            json!({"operation": "write-attributes", "path": "/3", "attributes": {"p&q": 1}}),
+            "`p&q` is no attribute",
+        ),
         (json!({"operation": "read-composite", "paths": []}), "at least one"),
         (json!({"operation": "read", "pth": "/3"}), "unknown field `pth`"),
     ] {
@@ -119,7 +131,10 @@ fn an_answer_has_names_and_units_of_the_definition() {
     assert_eq!((&value["type"], &value["name"]), (&json!("float"), &json!("Min Measured Value")), "{answer}");
     assert_eq!(value["taken_at"], "1970-01-01T00:00:00Z");
     let refused = answered(&[3], vec![], b"not here", 0x84);
-    assert_eq!((&refused["code"], &refused["success"], &refused["diagnostic"]), (&json!("4.04"), &json!(false), &json!("not here")));
+    assert_eq!(
+        (&refused["code"], &refused["success"], &refused["diagnostic"]),
+        (&json!("4.04"), &json!(false), &json!("not here"))
+    );
 }
 
 #[test]
@@ -140,7 +155,10 @@ fn no_key_or_password_of_a_device_is_shown() {
     ] {
         assert!(answer.get("content").is_none(), "{answer}");
         let values = answer["values"].as_array().unwrap();
-        assert!(values.iter().all(|of| of["path"] == "/12/0/1" || !of.to_string().contains(&encoded)), "{answer}");
+        assert!(
+            values.iter().all(|of| of["path"] == "/12/0/1" || !of.to_string().contains(&encoded)),
+            "{answer}"
+        );
     }
 }
 

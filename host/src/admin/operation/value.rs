@@ -89,7 +89,9 @@ pub(in super::super) fn read(json: &Json, of: Option<Type>) -> Result<Value<'sta
             Json::Number(number) if number.is_u64() => Type::Unsigned,
             Json::Number(_) => Type::Float,
             Json::Null => Type::None,
-            Json::Array(_) | Json::Object(_) => return Err("is a single text, number, true, false or null".to_owned()),
+            Json::Array(_) | Json::Object(_) => {
+                return Err("is a single text, number, true, false or null".to_owned());
+            }
         },
     };
     typed(json, of).ok_or_else(|| format!("must be {}", of.wanted()))

@@ -50,7 +50,7 @@ impl Scene {
             routing: Arc::new(arc_swap::ArcSwap::from_pointee(routing)),
             faults: Arc::new(Faults::new()),
             desk: Desk::default(),
-        answers: Answers::default(),
+            answers: Answers::default(),
             clock: Clock::start(),
         };
         let (mut lanes, drain) = Outbox::in_memory(1, room);
