@@ -14,12 +14,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use measured::CALLS;
 use serde_json::json;
-use tidegate::bridge::{Faults, Routing, Shared, UplinkBridge};
+use tidegate::bridge::{Routing, Shared, UplinkBridge};
 use tidegate::mqtt::{Drain, Outbox};
-use tidegate::net::{Clock, Directory, ShardHandle, Uplink as _};
+use tidegate::net::{Directory, ShardHandle, Uplink as _};
 use tidegate::plugin::{Artifact, Engine, Generation, Limits, Policy, Slot};
 use tidegate_proto::coap::message::{Code, Kind, Message};
 use tidegate_proto::coap::token::Token;
@@ -55,7 +54,9 @@ fn notifications(kind: Kind) -> Box<dyn FnMut(usize)> {
 /// A client registers and is observed, as the translator asks for, each time another one.
 fn registrations() -> Box<dyn FnMut(usize)> {
     let mut shard = Shard::new();
-    Box::new(move |at| drop(shard.register_and_observe(u16::try_from(at).unwrap())))
+    Box::new(move |at| {
+        shard.register_and_observe(u16::try_from(at).unwrap());
+    })
 }
 
 /// What a shard does between its sockets and the session.
@@ -78,14 +79,9 @@ impl Shard {
         let artifact = Artifact::built_in("emqx").unwrap();
         let generation = Generation::prove(&engine, &artifact, &settings, &limits).unwrap();
         let slot = Arc::new(Slot::new("emqx", Policy::default(), generation));
-        let models = Arc::new(Models::built_in());
-        let shared = Shared {
-            directory: Arc::new(Directory::new()),
-            models: Arc::new(ArcSwap::new(Arc::clone(&models))),
-            routing: Arc::new(ArcSwap::from_pointee(Routing::new(vec![slot], [], [], Some("emqx")).unwrap())),
-            faults: Arc::new(Faults::new()),
-            clock: Clock::start(),
-        };
+        let routing = Routing::new(vec![slot], [], [], Some("emqx")).unwrap();
+        let shared = Shared::new(Directory::new(), Models::built_in(), routing);
+        let models = shared.models.load_full();
         let (mut lanes, drain) = Outbox::in_memory(1, 100_000);
         let (handle, _commands) = ShardHandle::new();
         Self {

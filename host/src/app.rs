@@ -15,13 +15,12 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use arc_swap::ArcSwap;
 use tidegate_proto::lwm2m::model::Models;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 
-use crate::admin::{Door, Tokens, View};
-use crate::bridge::{Answers, Desk, Downlink, Faults, Operator, Shared, UplinkBridge};
+use crate::admin::{Door, Series, Tokens, View};
+use crate::bridge::{Downlink, Operator, Shared, UplinkBridge};
 use crate::config::{self, BrokerAddress, Config};
 use crate::deployment::{self, Deployment, Outlet};
 use crate::model::{self, Folder, Readers, Reading, Watch};
@@ -116,6 +115,9 @@ impl Gateway {
             directory: Arc::clone(&shared.directory),
             operator: Operator::new(&shared, handles.clone()),
             answers: shared.answers.clone(),
+            feed: shared.feed.clone(),
+            series: Series::default(),
+            started: Clock::timestamp(),
             commands: session.incoming(),
             credentials: Some(&config.dtls)
                 .filter(|dtls| !dtls.listen.is_empty())
@@ -319,15 +321,7 @@ fn outbox_options(config: &Config) -> OutboxOptions {
 fn share(deployment: &Deployment, models: Models) -> Shared {
     let directory = Directory::new();
     directory.index(deployment.parameters());
-    Shared {
-        directory: Arc::new(directory),
-        models: Arc::new(ArcSwap::from_pointee(models)),
-        routing: Arc::new(ArcSwap::from_pointee(deployment.routing())),
-        faults: Arc::new(Faults::new()),
-        desk: Desk::default(),
-        answers: Answers::default(),
-        clock: Clock::start(),
-    }
+    Shared::new(directory, models, deployment.routing())
 }
 
 /// The operator's object definitions over those in the box. What is wrong with them stops nothing.

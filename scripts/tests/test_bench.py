@@ -1,7 +1,5 @@
 """What is made of the results of runs: tables, plots and reasons. The numbers are made up."""
 
-import contextlib
-import io
 import json
 import os
 import tempfile
@@ -106,13 +104,13 @@ class Written(unittest.TestCase):
         self.assertIn("there is no Java", bench.peers(results())[-1])
 
     def test_the_page_names_machine_and_date_and_has_the_notes(self):
-        text = bench.page(results(), "## Not reached\n\nSo it is.\n")
+        text = bench.page(results(), [], "## Not reached\n\nSo it is.\n")
         for part in ["Some CPU, 2 cores", "2026-01-02", "Linux 6.1", "## Not reached\n\nSo it is.\n"]:
             self.assertIn(part, text)
 
     def test_the_page_refuses_to_be_empty(self):
         with self.assertRaises(SystemExit):
-            bench.page({"non": {"error": "no"}}, "")
+            bench.page({"non": {"error": "no"}}, [], "")
 
     def test_plots_are_drawings(self):
         drawings = bench.plots(results())
@@ -121,14 +119,27 @@ class Written(unittest.TestCase):
             self.assertTrue(xml.fromstring(text).tag.endswith("svg"))
         self.assertIn("not measured", drawings["cpu.svg"])
 
-    def test_the_page_is_written_with_what_it_shows(self):
+    def test_the_page_is_about_the_latest_run_and_those_of_other_machines_follow(self):
+        earlier = results()
+        for result in earlier.values():
+            if "machine" in result:
+                result["machine"] = {**result["machine"], "cpu": "Other (R) CPU"}
+                result["date"] = "2025-12-31T00:00:00Z"
         with tempfile.TemporaryDirectory() as folder:
             bench.FOLDER, bench.PAGE = os.path.join(folder, "benchmarks"), os.path.join(folder, "benchmarks.md")
-            with contextlib.redirect_stdout(io.StringIO()):
-                bench.write(results())
-            self.assertEqual(sorted(os.listdir(bench.FOLDER)), ["cpu.svg", "growth.svg", "memory.svg", "results.json"])
-            with open(os.path.join(bench.FOLDER, "results.json"), encoding="utf-8") as file:
+            bench.keep(results())
+            bench.keep(earlier)
+            bench.render()
+            self.assertEqual(sorted(os.listdir(bench.FOLDER)), ["cpu.svg", "growth.svg", "memory.svg", "results"])
+            kept = os.path.join(bench.FOLDER, "results")
+            self.assertEqual(sorted(os.listdir(kept)), ["other-r-cpu.json", "some-cpu.json"])
+            with open(os.path.join(kept, "some-cpu.json"), encoding="utf-8") as file:
                 self.assertEqual(json.load(file), results())
+            with open(bench.PAGE, encoding="utf-8") as file:
+                latest, other = file.read().split("## On another machine")
+            self.assertIn("Some CPU", latest)
+            self.assertNotIn("Other (R) CPU", latest)
+            self.assertIn("2025-12-31", other)
 
 
 class Measured(unittest.TestCase):

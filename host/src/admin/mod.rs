@@ -12,6 +12,7 @@ mod ask;
 mod client;
 mod credential;
 mod emqx;
+mod event;
 mod leshan;
 mod listener;
 mod load;
@@ -19,7 +20,9 @@ mod metrics;
 mod model;
 mod openapi;
 mod operation;
+mod page;
 mod problem;
+mod series;
 mod status;
 mod table;
 mod time;
@@ -38,8 +41,9 @@ use tokio::sync::{Semaphore, mpsc, watch};
 pub(crate) use self::access::Access;
 pub(crate) use self::access::{Role, TokenFile, Tokens};
 use self::listener::{CONNECTIONS, Tls};
+pub(crate) use self::series::Series;
 use self::table::Table;
-use crate::bridge::{Answers, Operator, Routing};
+use crate::bridge::{Answers, Feed, Operator, Routing};
 use crate::config::Http;
 use crate::deployment::Board;
 use crate::mqtt::{Gauge, Publication, SessionGauge};
@@ -60,6 +64,12 @@ pub(crate) struct View {
     pub(crate) operator: Operator,
     /// The last answers that were published.
     pub(crate) answers: Answers,
+    /// What happens.
+    pub(crate) feed: Feed,
+    /// How much has gone through lately.
+    pub(crate) series: Series,
+    /// When this process began, milliseconds since 1970.
+    pub(crate) started: i64,
     /// Takes commands as if they had come from the broker.
     pub(crate) commands: mpsc::WeakSender<Publication>,
     /// `credentials.toml`; none if nobody uses DTLS.
@@ -105,6 +115,9 @@ impl Door {
     /// Answers until `stop` changes. Needs a tokio runtime.
     pub(crate) fn serve(self, view: &View, stop: &watch::Receiver<bool>) -> anyhow::Result<()> {
         let room = Arc::new(Semaphore::new(CONNECTIONS));
+        if !self.listeners.is_empty() {
+            Series::start(view.clone(), stop.clone());
+        }
         let access = Access::new(self.tokens);
         let router = router(view.clone(), access, self.max_body);
         for listener in self.listeners {
@@ -134,6 +147,9 @@ fn table() -> Table {
         .merge(model::routes())
         .merge(credential::routes())
         .merge(emqx::routes())
+        .merge(event::routes())
+        .merge(series::routes())
+        .merge(page::routes())
         .merge(leshan::routes())
         .merge(openapi::routes())
 }

@@ -6,7 +6,7 @@ use axum::http::Method;
 use serde_json::json;
 
 use super::*;
-use crate::bridge::{Answers, Desk, Faults, Shared};
+use crate::bridge::Shared;
 use crate::config::{BrokerAddress, Mqtt};
 use crate::mqtt::{Outbox, Session, SessionOptions};
 use crate::plugin::{Artifact, Engine, Generation, Limits, Policy, Slot};
@@ -23,15 +23,7 @@ fn view() -> (View, Session) {
     let (_lanes, drain) = Outbox::in_memory(1, 1);
     let options = SessionOptions::new(&Mqtt::default(), BrokerAddress::tcp("127.0.0.1", 9)).unwrap();
     let (session, _incoming) = Session::start(&options, drain, Vec::new()).unwrap();
-    let shared = Shared {
-        directory: Arc::new(Directory::new()),
-        models: Arc::new(ArcSwap::from_pointee(Models::built_in())),
-        routing: Arc::new(ArcSwap::from_pointee(routing)),
-        faults: Arc::new(Faults::new()),
-        desk: Desk::default(),
-        answers: Answers::default(),
-        clock: Clock::start(),
-    };
+    let shared = Shared::new(Directory::new(), Models::built_in(), routing);
     let view = View {
         session: session.gauge(),
         translators: Arc::new(ArcSwap::from_pointee(board)),
@@ -40,6 +32,9 @@ fn view() -> (View, Session) {
         directory: Arc::clone(&shared.directory),
         operator: Operator::new(&shared, Vec::new()),
         answers: shared.answers.clone(),
+        feed: shared.feed.clone(),
+        series: Series::default(),
+        started: Clock::timestamp(),
         commands: session.incoming(),
         credentials: None,
         shards: Vec::new(),
@@ -64,9 +59,18 @@ fn ask(address: SocketAddr, method: &str, path: &str, headers: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     let host = if headers.contains("Host:") { "" } else { "Host: localhost\r\n" };
     write!(stream, "{method} {path} HTTP/1.1\r\n{host}Connection: close\r\n{headers}\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
+    let mut answer = Vec::new();
+    let mut bytes = [0; 4096];
+    loop {
+        let count = stream.read(&mut bytes).unwrap();
+        answer.extend_from_slice(&bytes[..count]);
+        let text = String::from_utf8_lossy(&answer);
+        // Events never end.
+        let is_stream = text.contains("text/event-stream") && text.contains("\r\n\r\n");
+        if count == 0 || is_stream {
+            return text.into_owned();
+        }
+    }
 }
 
 fn status(answer: &str) -> u16 {
@@ -82,7 +86,8 @@ async fn an_operators_tools_see_the_translators() {
     let (stop, stopped) = watch::channel(false);
     door.serve(&view, &stopped).unwrap();
     let pages = tokio::task::spawn_blocking(move || {
-        ["/healthz", "/status", "/metrics", "/nothing", "/readyz"].map(|path| ask(address, "GET", path, ""))
+        ["/healthz", "/status", "/metrics", "/api/nothing", "/readyz"]
+            .map(|path| ask(address, "GET", path, ""))
     });
     let [health, status, metrics, nothing, ready] = pages.await.unwrap();
     assert!(health.starts_with("HTTP/1.1 200") && health.ends_with("ok\n"), "{health}");

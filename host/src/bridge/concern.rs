@@ -1,6 +1,7 @@
 //! What an event is about, for [`uplink`](super::uplink): whom it concerns, who hears of it, and whether it comes again.
 
 use tidegate_proto::lwm2m::format;
+use tidegate_proto::lwm2m::path::Path;
 use tidegate_proto::lwm2m::registration::Registration;
 use tidegate_proto::lwm2m::server::{Event, Settlement};
 
@@ -59,6 +60,14 @@ pub(super) fn concerned(event: &Event) -> Concerned<'_> {
         | Event::Ended { registration, .. }
         | Event::Sent { registration, .. } => Concerned::Routes(registration),
         Event::Refused { .. } => Concerned::Nobody,
+    }
+}
+
+/// What was asked for, if anything was. A Send is what the client has chosen itself.
+pub(super) fn asked_path(event: &Event) -> Option<Path> {
+    match event {
+        Event::Answered { asked, .. } | Event::Notified { asked, .. } => Some(asked.path),
+        _ => None,
     }
 }
 

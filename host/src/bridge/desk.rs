@@ -120,7 +120,7 @@ impl Eq for Ticket {}
 
 impl Desk {
     /// The ticket in a context, if it is not one of a translator: those begin with the name of a slot, which is never empty.
-    pub(super) fn ticket(context: &str) -> Option<&str> {
+    pub(crate) fn ticket(context: &str) -> Option<&str> {
         context.strip_prefix(MARK)
     }
 

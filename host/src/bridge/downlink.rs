@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 
 use super::callers::Callers;
 use super::fault::About;
+use super::feed::What;
 use super::{Shared, address, lower, message};
 use crate::config::matches_filter;
 use crate::mqtt::{Lane, Publication};
@@ -65,6 +66,7 @@ impl Downlink {
 
     async fn handle(&mut self, message: &Publication) {
         self.callers.follow();
+        self.shared.feed.tell(|| What::Message(message.clone()));
         for slot in 0..self.callers.routing().serving().len() {
             let active = self.callers.slot(slot).active();
             if !active.subscriptions().filters.iter().any(|of| matches_filter(&of.filter, &message.topic)) {
@@ -136,6 +138,7 @@ impl Downlink {
     fn fail(&mut self, slot: usize, message: &Publication, fault: &Fault) {
         let name = self.callers.slot(slot).name().to_owned();
         let about = About { direction: "downlink", cause: "message", of: &message.topic };
+        self.shared.feed.tell(|| What::Failed(about.failed(&name, fault)));
         let active = self.callers.slot(slot).active();
         let told = self.shared.faults.tell(&name, &active, &about, fault);
         let text =

@@ -11,6 +11,7 @@ use tidegate_proto::lwm2m::path::Path;
 use tidegate_proto::lwm2m::registration::Registration;
 use tidegate_proto::lwm2m::server::{Content, Event};
 
+use super::feed::Failed;
 use crate::mqtt::Publication;
 use crate::plugin::{Fault, Generation};
 
@@ -81,6 +82,20 @@ pub(crate) struct About<'a> {
     pub(crate) cause: &'static str,
     /// The endpoint, or the topic.
     pub(crate) of: &'a str,
+}
+
+impl About<'_> {
+    /// For those who look.
+    pub(super) fn failed(&self, translator: &str, fault: &Fault) -> Failed {
+        Failed {
+            translator: translator.to_owned(),
+            direction: self.direction,
+            cause: self.cause,
+            about: self.of.to_owned(),
+            outcome: fault.outcome(),
+            reason: fault.to_string(),
+        }
+    }
 }
 
 /// The kind of an event, as the contract names it.

@@ -12,6 +12,7 @@ mod concern;
 mod desk;
 pub mod downlink;
 mod fault;
+mod feed;
 mod held;
 mod hold;
 mod lift;
@@ -28,6 +29,7 @@ use arc_swap::ArcSwap;
 pub(crate) use desk::{Answer, Desk, Operator, Outcome, Ticket, TicketState, Undone};
 pub use downlink::Downlink;
 pub use fault::Faults;
+pub(crate) use feed::{Failed, Feed, Happening, Reader, What};
 pub use held::{HeldChange, HeldEvent, HoldKeeper, STEP};
 pub use route::{Claim, Pattern, Routing};
 pub(crate) use secret::{covers_secret, is_secret};
@@ -51,8 +53,26 @@ pub struct Shared {
     pub(crate) desk: Desk,
     /// The last answers, for those who look them up.
     pub(crate) answers: Answers,
+    /// What happens, for whoever looks.
+    pub(crate) feed: Feed,
     /// Time.
     pub clock: Clock,
+}
+
+impl Shared {
+    /// With these definitions and this routing, of a gateway without clients.
+    pub fn new(directory: Directory, models: Models, routing: Routing) -> Self {
+        Self {
+            directory: Arc::new(directory),
+            models: Arc::new(ArcSwap::from_pointee(models)),
+            routing: Arc::new(ArcSwap::from_pointee(routing)),
+            faults: Arc::new(Faults::new()),
+            desk: Desk::default(),
+            answers: Answers::default(),
+            feed: Feed::default(),
+            clock: Clock::start(),
+        }
+    }
 }
 
 /// Joins the name of a slot and its translator's context, so that an answer finds its way back, also after a restart.

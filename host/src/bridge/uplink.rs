@@ -16,11 +16,12 @@ use tidegate_proto::lwm2m::path::Path;
 use tidegate_proto::lwm2m::server::{self, Event, Settlement};
 
 use super::callers::Callers;
-use super::concern::{Concerned, concerned, endpoint, here, repeats, senseless};
+use super::concern::{Concerned, asked_path, concerned, endpoint, here, repeats, senseless};
 use super::fault::About;
+use super::feed::What;
 use super::held::{self, HeldEvent, HoldKeeper, Holding};
 use super::hold::{Entry, Hold};
-use super::{Shared, address, fault, lower, message, split_context};
+use super::{Shared, address, covers_secret, fault, lower, message, split_context};
 use crate::config::OnFault;
 use crate::mqtt::{Lane, Publication, Refusal, Refused};
 use crate::net::{Clock, Command, ShardHandle, Uplink};
@@ -190,6 +191,7 @@ impl UplinkBridge {
         let of = self.callers.slot(slot);
         let active = of.active();
         let about = About { direction: "uplink", cause: fault::cause(event), of: endpoint(event) };
+        self.shared.feed.tell(|| What::Failed(about.failed(of.name(), fault)));
         outcome.publications.extend(self.shared.faults.tell(of.name(), &active, &about, fault));
         outcome.fault = Some(fault.class());
         match (of.policy().on_fault, fault) {
@@ -368,6 +370,16 @@ impl UplinkBridge {
         self.give_up(publications.len(), Refusal::Full)
     }
 
+    /// To those who look.
+    fn show(&self, event: &Event, publications: &[Publication]) {
+        let feed = &self.shared.feed;
+        feed.tell(|| What::Event(event.clone()));
+        let is_secret = asked_path(event).is_some_and(|path| covers_secret(path, &self.shared.models.load()));
+        for publication in publications {
+            feed.tell(|| What::Published { publication: publication.clone(), is_secret });
+        }
+    }
+
     fn give_up(&mut self, publications: usize, reason: Refusal) -> Settlement {
         let before = self.lane.give_up(publications);
         let dropped = before + publications as u64;
@@ -382,6 +394,9 @@ impl Uplink for UplinkBridge {
     fn handle(&mut self, event: &Event, requests: &mut Vec<server::Request>) -> Settlement {
         let outcome = self.translate(event);
         self.shared.answers.keep(self.shard, event, &outcome.publications);
+        if self.shared.feed.is_read() {
+            self.show(event, &outcome.publications);
+        }
         let settlement = match outcome.rejection {
             Some(rejection) => rejection,
             None => self.queue(outcome.publications, event, outcome.is_held),

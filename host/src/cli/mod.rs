@@ -4,7 +4,11 @@
 
 mod bench;
 mod credentials;
+mod device;
+mod gateway;
+mod grid;
 mod plugin;
+mod remote;
 mod token;
 
 use std::future::Future;
@@ -34,8 +38,9 @@ where
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("tidegate: {error:#}");
-            let failed = error.downcast_ref::<devkit::Failed>();
-            failed.map_or(ExitCode::FAILURE, |failed| ExitCode::from(failed.code()))
+            let failed = error.downcast_ref::<devkit::Failed>().map(devkit::Failed::code);
+            let code = error.downcast_ref::<Exit>().map(Exit::code).or(failed);
+            code.map_or(ExitCode::FAILURE, ExitCode::from)
         }
     }
 }
@@ -61,6 +66,27 @@ where
         Command::Plugin(options) => plugin::run(&options),
         Command::Bench(options) => bench::run(*options, &line.log),
         Command::Demo(options) => runtime()?.block_on(demo(options)),
+        Command::Device(options) => runtime()?.block_on(device::run(&options)),
+        Command::Translator(options) => runtime()?.block_on(gateway::translator(&options)),
+        Command::Status(options) => runtime()?.block_on(gateway::status(&options)),
+    }
+}
+
+/// An error that scripts can tell from others by the exit code.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+struct Exit {
+    code: u8,
+    text: String,
+}
+
+impl Exit {
+    fn new(code: u8, text: String) -> Self {
+        Self { code, text }
+    }
+
+    fn code(&self) -> u8 {
+        self.code
     }
 }
 
@@ -92,6 +118,12 @@ enum Command {
     Plugin(plugin::Plugin),
     /// Measure what a gateway costs, with simulated clients and a broker that only counts
     Bench(Box<bench::Bench>),
+    /// See the clients of a running gateway, and ask them
+    Device(device::Device),
+    /// See which translators serve, read one again, or go back to its last generation
+    Translator(gateway::Translator),
+    /// Say how a running gateway is
+    Status(gateway::Status),
     /// Show the gateway at work with a simulated device and the embedded broker
     Demo(DemoOptions),
 }
@@ -114,7 +146,7 @@ impl RunOptions {
     }
 }
 
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 struct ConfigFile {
     /// Configuration file; without it, tidegate.toml of the current folder if there is one, else the defaults
     #[arg(long, value_name = "FILE")]

@@ -19,7 +19,7 @@ use utoipa::openapi::{
 
 use super::problem::PROBLEM_JSON;
 use super::table::{Route, Table};
-use super::{client, credential, emqx, leshan, model, operation, problem, status, table};
+use super::{client, credential, emqx, event, leshan, model, operation, problem, series, status, table};
 
 pub(super) fn routes() -> Table {
     Table::new().open("/api/openapi.json", json).open("/api", page).open("/api/style.css", style)
@@ -50,6 +50,10 @@ pub(super) fn routes() -> Table {
         model::list,
         model::show,
         credential::list,
+        event::events,
+        series::show,
+        status::standing,
+        status::translators,
         emqx::client::list,
         emqx::client::show,
         emqx::client::kick,
@@ -64,6 +68,7 @@ pub(super) fn routes() -> Table {
         leshan::post,
         leshan::delete,
         leshan::security,
+        leshan::event::events,
     ),
     components(schemas(problem::Problem, emqx::EmqxError))
 )]

@@ -286,7 +286,10 @@ impl Writing<'_> {
                 return Err(Problem::bad("value", "is missing; there are `value`, `values` and `content`"));
             }
             _ => {
-                return Err(Problem::bad("value", "only one of `value`, `values` and `content` can be meant"));
+                return Err(Problem::bad(
+                    "value",
+                    "only one of `value`, `values` and `content` can be meant",
+                ));
             }
         };
         let format = self.request.format.map(|format| format.0);

@@ -19,7 +19,7 @@ use tidegate_proto::lwm2m::operation::Operation;
 use tidegate_proto::lwm2m::server::Failure;
 use utoipa::{IntoParams, ToSchema};
 
-pub(super) use self::answer::Answer;
+pub(super) use self::answer::{Answer, Sampled, code};
 use self::body::Request;
 pub(super) use self::body::encoded;
 use super::access::{Caller, Role};

@@ -5,8 +5,7 @@ use tidegate_proto::lwm2m::registration::{Registration, Version};
 use tidegate_proto::lwm2m::server::{Asked, Content, End, Receipt};
 
 use super::*;
-use crate::bridge::{Answers, Desk};
-use crate::bridge::{Faults, Routing, bind_context};
+use crate::bridge::{Routing, bind_context};
 use crate::config::OnFault;
 use crate::mqtt::{Drain, Outbox};
 use crate::net::Directory;
@@ -44,15 +43,7 @@ impl Scene {
         let engine = Engine::new(&Limits::default()).unwrap();
         let slot = Arc::new(Slot::new("test", policy, generation_of(bytes, &engine, mode)));
         let routing = Routing::new(vec![Arc::clone(&slot)], [], [], Some("test")).unwrap();
-        let shared = Shared {
-            directory: Arc::new(Directory::new()),
-            models: Arc::default(),
-            routing: Arc::new(arc_swap::ArcSwap::from_pointee(routing)),
-            faults: Arc::new(Faults::new()),
-            desk: Desk::default(),
-            answers: Answers::default(),
-            clock: Clock::start(),
-        };
+        let shared = Shared::new(Directory::new(), tidegate_proto::lwm2m::model::Models::default(), routing);
         let (mut lanes, drain) = Outbox::in_memory(1, room);
         let bridge = UplinkBridge::new(0, shared.clone(), lanes.pop().unwrap(), Vec::new());
         Self { engine, slot, shared, bridge, drain }
