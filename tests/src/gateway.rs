@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
-use crate::http::{HttpAnswer, http};
+use crate::http::{HttpAnswer, HttpEvents, http};
 use crate::inbox::PATIENCE;
 use crate::port;
 use crate::process::Process;
@@ -196,6 +196,11 @@ impl Gateway {
     /// What `[http]` answers to a request with these header lines.
     pub fn ask(&self, method: &str, path: &str, headers: &[&str], body: &str) -> Result<HttpAnswer> {
         http(self.http, method, path, headers, body)
+    }
+
+    /// The server-sent events at a path, from now on.
+    pub fn events(&self, path: &str) -> Result<HttpEvents> {
+        HttpEvents::open(self.http, path)
     }
 
     /// What `[http]` answers at a path: its body.

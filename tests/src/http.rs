@@ -1,9 +1,9 @@
 //! What the gateway answers over HTTP: one request, one connection.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value as Json;
 
 use crate::inbox::PATIENCE;
@@ -29,6 +29,47 @@ impl HttpAnswer {
     pub fn header(&self, name: &str) -> Option<&str> {
         let lines = self.head.lines().filter_map(|line| line.split_once(':'));
         lines.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+    }
+}
+
+/// Server-sent events, as they come.
+#[derive(Debug)]
+pub struct HttpEvents {
+    lines: Lines<BufReader<TcpStream>>,
+}
+
+impl HttpEvents {
+    /// Ask a server on a loopback port; what happens from then on comes.
+    pub fn open(port: u16, path: &str) -> Result<Self> {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let head =
+            format!("GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\nAccept: text/event-stream\r\n\r\n");
+        stream.write_all(head.as_bytes())?;
+        let mut lines = BufReader::new(stream).lines();
+        let status = lines.next().context("no answer")??;
+        ensure!(status.starts_with("HTTP/1.1 200"), "{status}");
+        for line in lines.by_ref() {
+            if line?.is_empty() {
+                return Ok(Self { lines });
+            }
+        }
+        bail!("no end of the head")
+    }
+
+    /// The data of the next event of this name; what comes before it is passed over.
+    pub fn next(&mut self, name: &str) -> Result<Json> {
+        let wanted = format!("event: {name}");
+        let mut is_wanted = false;
+        for line in self.lines.by_ref() {
+            let line = line.with_context(|| format!("no {name}"))?;
+            match line.strip_prefix("data: ") {
+                Some(data) if is_wanted => return Ok(serde_json::from_str(data)?),
+                _ if line.starts_with("event: ") => is_wanted = line == wanted,
+                _ => {}
+            }
+        }
+        bail!("the events ended before {name}")
     }
 }
 

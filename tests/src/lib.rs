@@ -35,7 +35,7 @@ pub use cache::installed;
 pub use certificate::{Certified, Wish};
 pub use device::{Device, Format, Value};
 pub use gateway::{Broker, Gateway, Setup, tidegate};
-pub use http::{HttpAnswer, http};
+pub use http::{HttpAnswer, HttpEvents, http};
 pub use inbox::{Inbox, PATIENCE};
 pub use leshan::{TEST_OBJECT, leshan, leshan_over_dtls};
 pub use mosquitto::Mosquitto;

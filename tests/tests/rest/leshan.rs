@@ -162,3 +162,27 @@ fn what_makes_no_sense_is_a_line_of_text() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn what_happens_is_streamed() -> Result<()> {
+    let stage = Stage::set(|_| {})?;
+    let mut events = stage.gateway.events(&format!("/api/event?ep={CLIENT}"))?;
+    ensure!(stage.device.update(&["lt=60"])? == "2.04");
+    let updated = events.next("UPDATED")?;
+    ensure!(
+        updated["registration"]["endpoint"] == CLIENT && updated["update"]["lifetime"] == 60,
+        "{updated}"
+    );
+    answered(&stage, "POST", &format!("{CLIENT}/3/0/9/observe"), "")?;
+    stage.device.set("/3/0/9", Value::Integer(42))?;
+    stage.device.notify("/3/0/9", coap_lite::MessageType::Confirmable)?;
+    let node = json!({"kind": "singleResource", "id": 9, "type": "INTEGER", "value": "42"});
+    let notified = events.next("NOTIFICATION")?;
+    ensure!(notified == json!({"ep": CLIENT, "kind": "single", "res": "/3/0/9", "val": node}), "{notified}");
+    ensure!(stage.device.send_unasked(&json!([{"n": "/3/0/9", "v": 7}]))? == "2.04");
+    let sent = events.next("SEND")?;
+    ensure!(sent["val"]["/3/0/9"]["value"] == "7", "{sent}");
+    stage.ask("DELETE", &format!("/api/v1/clients/{CLIENT}"))?;
+    ensure!(events.next("DEREGISTRATION")?["endpoint"] == CLIENT);
+    Ok(())
+}

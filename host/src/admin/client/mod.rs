@@ -174,7 +174,7 @@ pub(super) struct Link {
 }
 
 /// A client.
-#[utoipa::path(get, path = "/api/v1/clients/{endpoint}", tag = "clients", params(("endpoint", description = "Endpoint name", example = "urn:imei:1")),
+#[utoipa::path(get, path = "/api/v1/clients/{endpoint}", tag = "clients", params(("endpoint" = String, description = "Endpoint name", example = "urn:imei:1")),
     responses((status = 200, body = Detail), (status = 404, body = Problem)))]
 pub(super) async fn show(
     State(view): State<View>,
@@ -222,7 +222,7 @@ pub(super) fn links(payload: &[u8]) -> Vec<Link> {
 }
 
 /// Ends a registration. Nothing is sent to the client; its next Update is answered 4.04, and it registers anew.
-#[utoipa::path(delete, path = "/api/v1/clients/{endpoint}", tag = "clients", params(("endpoint", description = "Endpoint name", example = "urn:imei:1")),
+#[utoipa::path(delete, path = "/api/v1/clients/{endpoint}", tag = "clients", params(("endpoint" = String, description = "Endpoint name", example = "urn:imei:1")),
     responses((status = 204), (status = 404, body = Problem), (status = 503, body = Problem)))]
 pub(super) async fn remove(
     State(view): State<View>,
@@ -258,7 +258,7 @@ pub(super) struct Observation {
 }
 
 /// What is observed of a client.
-#[utoipa::path(get, path = "/api/v1/clients/{endpoint}/observations", tag = "clients", params(("endpoint", description = "Endpoint name", example = "urn:imei:1")),
+#[utoipa::path(get, path = "/api/v1/clients/{endpoint}/observations", tag = "clients", params(("endpoint" = String, description = "Endpoint name", example = "urn:imei:1")),
     responses((status = 200, body = Observations), (status = 404, body = Problem), (status = 503, body = Problem)))]
 pub(super) async fn observations(
     State(view): State<View>,
@@ -307,7 +307,7 @@ pub(super) struct Waiting {
 }
 
 /// What a client has not answered yet.
-#[utoipa::path(get, path = "/api/v1/clients/{endpoint}/queue", tag = "clients", params(("endpoint", description = "Endpoint name", example = "urn:imei:1")),
+#[utoipa::path(get, path = "/api/v1/clients/{endpoint}/queue", tag = "clients", params(("endpoint" = String, description = "Endpoint name", example = "urn:imei:1")),
     responses((status = 200, body = Requests), (status = 404, body = Problem), (status = 503, body = Problem)))]
 pub(super) async fn queue(
     State(view): State<View>,

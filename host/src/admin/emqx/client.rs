@@ -131,7 +131,7 @@ fn listing(wanted: &Wanted) -> Result<Listing, Problem> {
 
 /// A client.
 #[utoipa::path(get, path = "/api/v5/gateways/lwm2m/clients/{clientid}", tag = "EMQX",
-    params(("clientid", description = "Client id or endpoint name", example = "urn:imei:1")),
+    params(("clientid" = String, description = "Client id or endpoint name", example = "urn:imei:1")),
     responses((status = 200, body = Object), (status = 404, body = EmqxError)))]
 pub(in super::super) async fn show(
     State(view): State<View>,
@@ -144,7 +144,7 @@ pub(in super::super) async fn show(
 
 /// Ends a registration.
 #[utoipa::path(delete, path = "/api/v5/gateways/lwm2m/clients/{clientid}", tag = "EMQX",
-    params(("clientid", description = "Client id or endpoint name", example = "urn:imei:1")),
+    params(("clientid" = String, description = "Client id or endpoint name", example = "urn:imei:1")),
     responses((status = 204, description = "Ended"), (status = 404, body = EmqxError), (status = 503, body = EmqxError)))]
 pub(in super::super) async fn kick(
     State(view): State<View>,

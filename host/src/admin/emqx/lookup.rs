@@ -29,7 +29,7 @@ pub(in super::super) struct Wanted {
 
 /// The last answer to a command; `code` is `6.01` as long as there is none.
 #[utoipa::path(get, path = "/api/v5/gateways/lwm2m/clients/{clientid}/lookup", tag = "EMQX",
-    params(("clientid", description = "Client id or endpoint name", example = "urn:imei:1"), Wanted),
+    params(("clientid" = String, description = "Client id or endpoint name", example = "urn:imei:1"), Wanted),
     responses((status = 200, body = Object), (status = 400, body = EmqxError), (status = 404, body = EmqxError)))]
 pub(in super::super) async fn lookup(
     State(view): State<View>,

@@ -66,7 +66,7 @@ pub(super) struct At {
 
 /// Reads: the result is published, and looked up by `lookup`.
 #[utoipa::path(post, path = "/api/v5/gateways/lwm2m/clients/{clientid}/read", tag = "EMQX",
-    params(("clientid", description = "Client id or endpoint name", example = "urn:imei:1"), At),
+    params(("clientid" = String, description = "Client id or endpoint name", example = "urn:imei:1"), At),
     responses((status = 204, description = "Asked"), (status = 400, body = EmqxError), (status = 404, body = EmqxError),
         (status = 503, body = EmqxError)))]
 pub(super) async fn read(
@@ -90,7 +90,7 @@ pub(super) struct Value {
 
 /// Writes: the result is published, and looked up by `lookup`.
 #[utoipa::path(post, path = "/api/v5/gateways/lwm2m/clients/{clientid}/write", tag = "EMQX",
-    params(("clientid", description = "Client id or endpoint name", example = "urn:imei:1"), Value),
+    params(("clientid" = String, description = "Client id or endpoint name", example = "urn:imei:1"), Value),
     responses((status = 204, description = "Asked"), (status = 400, body = EmqxError), (status = 404, body = EmqxError),
         (status = 503, body = EmqxError)))]
 pub(super) async fn write(
@@ -115,7 +115,7 @@ pub(super) struct Observation {
 
 /// Observes, or ends an observation: the result is published, and looked up by `lookup`.
 #[utoipa::path(post, path = "/api/v5/gateways/lwm2m/clients/{clientid}/observe", tag = "EMQX",
-    params(("clientid", description = "Client id or endpoint name", example = "urn:imei:1"), Observation),
+    params(("clientid" = String, description = "Client id or endpoint name", example = "urn:imei:1"), Observation),
     responses((status = 204, description = "Asked"), (status = 400, body = EmqxError), (status = 404, body = EmqxError),
         (status = 503, body = EmqxError)))]
 pub(super) async fn observe(

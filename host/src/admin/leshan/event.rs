@@ -21,7 +21,8 @@ use tidegate_proto::lwm2m::value::Sample;
 use utoipa::IntoParams;
 
 use super::super::View;
-use super::{node, registration, status, visible};
+use super::answer::{status, visible};
+use super::{node, registration};
 use crate::bridge::{Desk, Reader, What};
 use crate::net::Known;
 

@@ -3,8 +3,10 @@
 //! A path below a client's endpoint name is an LwM2M path, maybe with `discover`, `observe`, `attributes` or `composite` at an end;
 //! the method says the rest. As there, an error is a line of text, and an unknown client is answered 400.
 
+mod answer;
 pub(super) mod event;
 mod node;
+mod query;
 mod registration;
 #[cfg(test)]
 mod tests;
@@ -26,6 +28,8 @@ use tidegate_proto::lwm2m::registration::Registration;
 use tidegate_proto::lwm2m::server::Failure;
 use tidegate_proto::lwm2m::value::{Sample, Value};
 
+use self::answer::{answered, problem};
+use self::query::Parameters;
 use super::access::Role;
 use super::operation::{ask, encoded};
 use super::problem::Problem;
@@ -75,7 +79,7 @@ pub(super) async fn list(State(view): State<View>) -> Response {
 }
 
 /// A registration.
-#[utoipa::path(get, path = "/api/clients/{endpoint}", tag = "Leshan", params(("endpoint", description = "Endpoint name", example = "urn:imei:1")),
+#[utoipa::path(get, path = "/api/clients/{endpoint}", tag = "Leshan", params(("endpoint" = String, description = "Endpoint name", example = "urn:imei:1")),
     responses((status = 200, body = Object), (status = 400, body = String, content_type = "text/plain")))]
 pub(super) async fn show(
     State(view): State<View>,
@@ -109,7 +113,7 @@ pub(super) async fn security(State(view): State<View>) -> Result<JsonBody<Json>,
 
 /// Reads `…/{path}`, discovers `…/{path}/discover`, reads several by `…/composite?paths=`.
 #[utoipa::path(get, path = "/api/clients/{endpoint}/{path}", tag = "Leshan",
-    params(("endpoint", description = "Endpoint name", example = "urn:imei:1"), ("path", description = "LwM2M path, maybe with `/discover`; or `composite`"),
+    params(("endpoint" = String, description = "Endpoint name", example = "urn:imei:1"), ("path" = String, description = "LwM2M path, maybe with `/discover`; or `composite`"),
         ("format" = Option<String>, Query, description = "Such as `TLV` or `SENML_CBOR`"),
         ("timeout" = Option<u32>, Query, description = "Seconds"), ("paths" = Option<String>, Query, description = "Of composite")),
     responses((status = 200, body = Object), (status = 400, body = String, content_type = "text/plain"),
@@ -133,7 +137,7 @@ pub(super) async fn get(
 
 /// Writes `…/{path}` (`replace=false` updates), writes attributes by `…/{path}/attributes?pmin=…`, writes several by `…/composite`.
 #[utoipa::path(put, path = "/api/clients/{endpoint}/{path}", tag = "Leshan", request_body = Object,
-    params(("endpoint", description = "Endpoint name", example = "urn:imei:1"), ("path", description = "LwM2M path, maybe with `/attributes`; or `composite`"),
+    params(("endpoint" = String, description = "Endpoint name", example = "urn:imei:1"), ("path" = String, description = "LwM2M path, maybe with `/attributes`; or `composite`"),
         ("format" = Option<String>, Query, description = "Such as `TLV` or `SENML_CBOR`"),
         ("timeout" = Option<u32>, Query, description = "Seconds"), ("replace" = Option<bool>, Query, description = "false: update")),
     responses((status = 200, body = Object), (status = 400, body = String, content_type = "text/plain"),
@@ -174,7 +178,7 @@ pub(super) async fn put(
 
 /// Executes a resource, creates an instance below an object, observes by `…/{path}/observe` and `…/composite/observe`.
 #[utoipa::path(post, path = "/api/clients/{endpoint}/{path}", tag = "Leshan", request_body = Object,
-    params(("endpoint", description = "Endpoint name", example = "urn:imei:1"), ("path", description = "LwM2M path, maybe with `/observe`; or `composite/observe`"),
+    params(("endpoint" = String, description = "Endpoint name", example = "urn:imei:1"), ("path" = String, description = "LwM2M path, maybe with `/observe`; or `composite/observe`"),
         ("format" = Option<String>, Query, description = "Such as `TLV` or `SENML_CBOR`"),
         ("timeout" = Option<u32>, Query, description = "Seconds"), ("paths" = Option<String>, Query, description = "Of composite")),
     responses((status = 200, body = Object), (status = 400, body = String, content_type = "text/plain"),
@@ -211,7 +215,7 @@ pub(super) async fn post(
 
 /// Deletes an instance, or ends an observation: with `active` the client is told, without it its next notification is reset.
 #[utoipa::path(delete, path = "/api/clients/{endpoint}/{path}", tag = "Leshan",
-    params(("endpoint", description = "Endpoint name", example = "urn:imei:1"), ("path", description = "LwM2M path, maybe with `/observe`; or `composite/observe`"),
+    params(("endpoint" = String, description = "Endpoint name", example = "urn:imei:1"), ("path" = String, description = "LwM2M path, maybe with `/observe`; or `composite/observe`"),
         ("active" = Option<String>, Query, description = "Tell the client"),
         ("timeout" = Option<u32>, Query, description = "Seconds"), ("paths" = Option<String>, Query, description = "Of composite")),
     responses((status = 200, body = Object), (status = 400, body = String, content_type = "text/plain"),
@@ -292,95 +296,9 @@ async fn perform(
     }
 }
 
-/// An answer of a client, without its keys and passwords.
-fn answered(view: &View, answer: &Answer, paths: Option<&[Lwm2mPath]>) -> Json {
-    use tidegate_proto::lwm2m::operation::OperationName as Name;
-    let is_success = answer.is_success();
-    let mut shown = json!({
-        "status": status(answer.code),
-        "valid": answer.unreadable.is_none(),
-        "success": is_success,
-        "failure": !is_success,
-    });
-    if !is_success {
-        if !answer.content.payload.is_empty() {
-            shown["errormessage"] = json!(String::from_utf8_lossy(&answer.content.payload));
-        }
-        return shown;
-    }
-    match answer.operation {
-        Name::Discover => shown["objectLinks"] = registration::object_links(&answer.content.payload),
-        Name::Create => {
-            shown["location"] = json!(answer.location.as_deref().map(|of| of.trim_start_matches('/')))
-        }
-        Name::Read
-        | Name::Observe
-        | Name::CancelObservation
-        | Name::ReadComposite
-        | Name::ObserveComposite
-        | Name::CancelObservationComposite => {
-            let models = view.models.load();
-            let samples = visible(answer.samples.iter().cloned(), &models);
-            let samples: Vec<&Sample<'static>> = samples.iter().collect();
-            shown["content"] = match paths {
-                Some(paths) => node::composite(paths, &samples),
-                None => node::of(answer.path, &samples),
-            };
-            if let Some(reason) = answer.unreadable.as_ref().filter(|_| !covers_secret(answer.path, &models))
-            {
-                shown["errormessage"] = json!(reason);
-            }
-        }
-        _ => {}
-    }
-    shown
-}
-
-/// Values without those of keys and passwords.
-fn visible(samples: impl Iterator<Item = Sample<'static>>, models: &Models) -> Vec<Sample<'static>> {
-    let hide = |sample: Sample<'static>| match is_secret(sample.path, models) {
-        true => Sample { value: Value::Null, ..sample },
-        false => sample,
-    };
-    samples.map(hide).collect()
-}
-
-/// A code as Leshan writes it.
-fn status(code: u8) -> String {
-    let (class, detail) = (u16::from(code >> 5), u16::from(code & 0x1f));
-    let number = class * 100 + detail;
-    let name = CODES.iter().find(|(known, _)| *known == number).map_or("UNKNOWN", |(_, name)| name);
-    format!("{name}({number})")
-}
-
 fn known(view: &View, endpoint: &str) -> Result<Known, Problem> {
     let detail = || format!("no registered client with id '{endpoint}'");
     view.directory.known(endpoint).ok_or_else(|| Problem::new(StatusCode::BAD_REQUEST, detail()))
-}
-
-/// Why there is no answer, as Leshan says it.
-fn problem(undone: &Undone) -> Problem {
-    let (status, detail) = match undone {
-        Undone::Late | Undone::Held(_) | Undone::Failed(Failure::Timeout | Failure::Expired) => {
-            (StatusCode::GATEWAY_TIMEOUT, "Request timeout".to_owned())
-        }
-        Undone::Failed(Failure::Invalid(reason)) => {
-            (StatusCode::BAD_REQUEST, format!("Invalid request: {reason}"))
-        }
-        Undone::Failed(Failure::UnknownClient) => {
-            (StatusCode::BAD_REQUEST, "the client is not registered any more".to_owned())
-        }
-        Undone::Failed(Failure::Reset) => {
-            (StatusCode::INTERNAL_SERVER_ERROR, "Request rejected: the client has reset it".to_owned())
-        }
-        Undone::Busy | Undone::Failed(Failure::QueueFull) => {
-            (StatusCode::INTERNAL_SERVER_ERROR, "Request cancelled: too much is asked already".to_owned())
-        }
-        Undone::Failed(Failure::Ended | Failure::Unreachable) => {
-            (StatusCode::INTERNAL_SERVER_ERROR, "Request cancelled: the client is gone".to_owned())
-        }
-    };
-    Problem::new(status, detail)
 }
 
 fn invalid(detail: &str) -> Problem {
@@ -428,71 +346,8 @@ fn writing(
         .map_err(|problem| invalid(problem.detail()))
 }
 
-/// The parameters of a query.
-struct Parameters(Vec<(String, String)>);
-
-impl Parameters {
-    fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
-    }
-
-    /// A content format; none if none is asked for.
-    fn format(&self, name: &str) -> Result<Option<u16>, Problem> {
-        let Some(typed) = self.get(name) else { return Ok(None) };
-        let upper = typed.to_uppercase();
-        let known = FORMATS.iter().find(|(known, _)| *known == upper);
-        let known = known.map(|(_, number)| Some(*number));
-        known.ok_or_else(|| invalid(&format!("`{typed}` is no content format")))
-    }
-
-    fn paths(&self) -> Result<Vec<Lwm2mPath>, Problem> {
-        let typed = self.get("paths").filter(|paths| !paths.is_empty());
-        let typed = typed.ok_or_else(|| invalid("`paths` is missing"))?;
-        let parse = |path: &str| path.parse().map_err(|error| invalid(&format!("`{path}`: {error}")));
-        typed.split(',').map(parse).collect()
-    }
-
-    /// All others, as attributes; one without a value removes it.
-    fn others(&self, but: &[&str]) -> Vec<(String, Option<String>)> {
-        let others = self.0.iter().filter(|(name, _)| !but.contains(&name.as_str()));
-        others
-            .map(|(name, value)| (name.clone(), Some(value.clone()).filter(|value| !value.is_empty())))
-            .collect()
-    }
-}
-
 /// Seconds, as there.
 const DEFAULT_TIMEOUT: u64 = 5;
 const LONGEST_TIMEOUT: u64 = 300;
 /// Registrations that are written at a time.
 const CHUNK: usize = 500;
-const FORMATS: [(&str, u16); 8] = [
-    ("TLV", 11_542),
-    ("JSON", 11_543),
-    ("TEXT", 0),
-    ("OPAQUE", 42),
-    ("LINK", 40),
-    ("CBOR", 60),
-    ("SENML_JSON", 110),
-    ("SENML_CBOR", 112),
-];
-const CODES: [(u16, &str); 18] = [
-    (201, "CREATED"),
-    (202, "DELETED"),
-    (204, "CHANGED"),
-    (205, "CONTENT"),
-    (231, "CONTINUE"),
-    (400, "BAD_REQUEST"),
-    (401, "UNAUTHORIZED"),
-    (402, "BAD_OPTION"),
-    (403, "FORBIDDEN"),
-    (404, "NOT_FOUND"),
-    (405, "METHOD_NOT_ALLOWED"),
-    (406, "NOT_ACCEPTABLE"),
-    (408, "REQUEST_ENTITY_INCOMPLETE"),
-    (412, "PRECONDITION_FAILED"),
-    (413, "REQUEST_ENTITY_TOO_LARGE"),
-    (415, "UNSUPPORTED_CONTENT_FORMAT"),
-    (500, "INTERNAL_SERVER_ERROR"),
-    (501, "NOT_IMPLEMENTED"),
-];

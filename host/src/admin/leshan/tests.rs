@@ -1,3 +1,4 @@
+use super::answer::status;
 use super::*;
 
 fn parameters(query: &str) -> Parameters {

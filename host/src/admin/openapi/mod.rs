@@ -13,8 +13,11 @@ use axum::response::IntoResponse;
 use utoipa::OpenApi;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, OpenApi as Description, PathItem, Ref, Response, ResponseBuilder};
+use utoipa::openapi::{
+    Content, ContentBuilder, OpenApi as Description, PathItem, Ref, RefOr, Response, ResponseBuilder,
+};
 
+use super::problem::PROBLEM_JSON;
 use super::table::{Route, Table};
 use super::{client, credential, emqx, event, leshan, model, operation, problem, series, status, table};
 
@@ -94,6 +97,14 @@ async fn style() -> impl IntoResponse {
 
 /// Adds what follows from the table of routes.
 fn complete(mut description: Description, routes: &[Route]) -> Description {
+    let problem = Ref::from_schema_name("Problem").ref_location;
+    for item in description.paths.paths.values_mut() {
+        let operations =
+            [&mut item.get, &mut item.post, &mut item.put, &mut item.delete].into_iter().flatten();
+        for response in operations.flat_map(|operation| operation.responses.responses.values_mut()) {
+            name_type_of_problem(response, &problem);
+        }
+    }
     for route in routes {
         let path = described_path(route.path);
         let item = description.paths.paths.get_mut(&path);
@@ -131,12 +142,24 @@ fn complete(mut description: Description, routes: &[Route]) -> Description {
     description
 }
 
+/// A problem has a content type of its own.
+fn name_type_of_problem(response: &mut RefOr<Response>, problem: &str) {
+    let RefOr::T(response) = response else { return };
+    let is_problem =
+        |content: &Content| matches!(&content.schema, Some(RefOr::Ref(of)) if of.ref_location == problem);
+    if response.content.get("application/json").is_some_and(is_problem)
+        && let Some(content) = response.content.swap_remove("application/json")
+    {
+        response.content.insert(PROBLEM_JSON.to_owned(), content);
+    }
+}
+
 /// What is answered where a request is refused, in the shape of the path.
 fn refusal(path: &str, description: &str) -> Response {
     let (content_type, schema) = if path.starts_with("/api/v5/") {
         ("application/json", Some("EmqxError"))
     } else if path.starts_with("/api/v1/") || !path.starts_with("/api/") {
-        ("application/problem+json", Some("Problem"))
+        (PROBLEM_JSON, Some("Problem"))
     } else {
         ("text/plain", None)
     };
@@ -210,6 +233,10 @@ mod tests {
         let refused = &remove["responses"]["403"]["content"]["application/problem+json"]["schema"]["$ref"];
         assert_eq!(refused, "#/components/schemas/Problem");
         let emqx = &json["paths"]["/api/v5/gateways/lwm2m/clients"]["get"]["responses"]["401"]["content"];
+        let missing = &json["paths"]["/api/v1/clients/{endpoint}"]["get"]["responses"]["404"]["content"];
+        assert!(
+            missing.get("application/problem+json").is_some() && missing.get("application/json").is_none()
+        );
         assert_eq!(emqx["application/json"]["schema"]["$ref"], "#/components/schemas/EmqxError");
     }
 

@@ -89,7 +89,7 @@ pub(super) enum Progress {
 /// `operate`. An error that the client answers is a success here: `success` says so. Where the client already observes what `observe`
 /// names for a translator, it is only read, and the translator keeps its observation.
 #[utoipa::path(post, path = "/api/v1/clients/{endpoint}/operations", tag = "operations", request_body = Request,
-    params(("endpoint", description = "Endpoint name", example = "urn:imei:1"), Patience),
+    params(("endpoint" = String, description = "Endpoint name", example = "urn:imei:1"), Patience),
     responses(
         (status = 200, description = "The client has answered", body = Answer),
         (status = 202, description = "It waits for the client to be awake", body = Pending),
@@ -158,7 +158,7 @@ async fn spare(view: &View, endpoint: &str, operation: &Operation) -> Option<Ope
 }
 
 /// How something stands that waited for a sleeping client.
-#[utoipa::path(get, path = "/api/v1/operations/{id}", tag = "operations", params(("id", description = "As the answer 202 named it")),
+#[utoipa::path(get, path = "/api/v1/operations/{id}", tag = "operations", params(("id" = String, description = "As the answer 202 named it")),
     responses((status = 200, body = Pending), (status = 404, body = Problem)))]
 pub(super) async fn show(State(view): State<View>, Path(id): Path<String>) -> Result<Json<Pending>, Problem> {
     let ticket = view.operator.find(&id);
