@@ -64,7 +64,7 @@ fn a_client_is_asked_and_its_answer_comes_back() -> Result<()> {
         "{read}"
     );
     let value =
-        json!({"path": "/3/0/9", "type": "integer", "value": 100, "name": "Battery Level", "units": "%"});
+        json!({"path": "/3/0/9", "type": "integer", "value": 100, "name": "Battery Level", "units": "/100"});
     ensure!(read["values"] == json!([value]), "{read}");
     ensure!(read["content"] == json!({"format": "text", "base64": "MTAw"}), "{read}");
 
