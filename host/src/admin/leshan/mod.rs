@@ -21,11 +21,9 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use serde_json::{Value as Json, json};
-use tidegate_proto::lwm2m::model::Models;
 use tidegate_proto::lwm2m::operation::{Body, CancelMode, Operation, WriteMode};
 use tidegate_proto::lwm2m::path::Path as Lwm2mPath;
 use tidegate_proto::lwm2m::registration::Registration;
-use tidegate_proto::lwm2m::server::Failure;
 use tidegate_proto::lwm2m::value::{Sample, Value};
 
 use self::answer::{answered, problem};
@@ -35,7 +33,7 @@ use super::operation::{ask, encoded};
 use super::problem::Problem;
 use super::table::Table;
 use super::{View, ask as shards};
-use crate::bridge::{Answer, Undone, covers_secret, is_secret};
+use crate::bridge::Undone;
 use crate::credential;
 use crate::net::Known;
 
