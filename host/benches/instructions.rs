@@ -1,5 +1,6 @@
 //! The way of a message through the gateway's own rooms, for `make instructions`: from the datagram to the lane of the outbox, through the
-//! default translator in WebAssembly. Sockets and the session are not in it.
+//! default translator in WebAssembly. Sockets and the session are not in it. `scripts/instructions` does not count it yet: it has not been
+//! run under valgrind.
 //!
 //! What is counted is done by one shard, as in `net::shard`: `proto` takes the datagram in, the bridge has it translated and queued, and
 //! it is acknowledged.
