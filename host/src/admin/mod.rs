@@ -1,7 +1,7 @@
 //! `[http]`: what an operator's tools ask a running gateway.
 //!
 //! [`listener`] accepts; [`access`] says who may do what; [`status`] and the other parts have the routes, each with the role that
-//! it needs ([`table`]); what cannot be answered is a [`problem`]. Started by `app`. Nothing here is on the way of a
+//! it needs ([`table`](mod@table)); what cannot be answered is a [`problem`]. Started by `app`. Nothing here is on the way of a
 //! notification: it reads what others have left.
 
 // What utoipa writes for a handler has more of them than it needs.
