@@ -13,6 +13,7 @@ pub mod credential;
 pub mod demo;
 mod deployment;
 mod devkit;
+pub mod import;
 pub mod log;
 pub mod model;
 pub mod mqtt;

@@ -7,8 +7,10 @@ mod credentials;
 mod device;
 mod gateway;
 mod grid;
+mod import;
 mod plugin;
 mod remote;
+mod shell;
 mod token;
 
 use std::future::Future;
@@ -62,12 +64,15 @@ where
         }
         Command::Check(file) => check(&file.load()?),
         Command::Credentials(options) => credentials::run(&options),
+        Command::Import(options) => import::run(&options),
         Command::Token(options) => token::run(&options),
         Command::Plugin(options) => plugin::run(&options),
         Command::Bench(options) => bench::run(*options, &line.log),
         Command::Demo(options) => runtime()?.block_on(demo(options)),
         Command::Device(options) => runtime()?.block_on(device::run(&options)),
         Command::Translator(options) => runtime()?.block_on(gateway::translator(&options)),
+        Command::Completions(options) => shell::completions(&options),
+        Command::Man(options) => shell::man(&options),
         Command::Status(options) => runtime()?.block_on(gateway::status(&options)),
     }
 }
@@ -114,6 +119,8 @@ enum Command {
     Credentials(credentials::Credentials),
     /// Say who may use the dashboard and the REST API
     Token(token::Token),
+    /// Turn the configuration of another gateway into a tidegate.toml
+    Import(import::Import),
     /// Write, build, test and check translators before they serve
     Plugin(plugin::Plugin),
     /// Measure what a gateway costs, with simulated clients and a broker that only counts
@@ -124,6 +131,10 @@ enum Command {
     Translator(gateway::Translator),
     /// Say how a running gateway is
     Status(gateway::Status),
+    /// Print what a shell needs to complete this command line
+    Completions(shell::Completions),
+    /// Write man pages
+    Man(shell::Man),
     /// Show the gateway at work with a simulated device and the embedded broker
     Demo(DemoOptions),
 }

@@ -414,7 +414,7 @@ fn translators(
         }
         translators.push(Translator {
             name: name.clone(),
-            artifact: typed.artifact.as_ref().map(|typed| beside(source, typed.as_ref())),
+            artifact: typed.artifact.as_ref().map(|typed| artifact(source, typed.as_ref())),
             on_fault: on_fault(source, &typed.on_fault)?,
             hold: count(source, "translator.hold", &typed.hold, 1..=MOST_HELD, Translator::default().hold)?,
             topics: filters(source, "translator.topics", &typed.topics)?,
@@ -427,6 +427,11 @@ fn translators(
         });
     }
     Ok(translators)
+}
+
+/// A file, unless it is one in the gateway.
+fn artifact(source: &Source<'_>, typed: &str) -> PathBuf {
+    if typed.starts_with(super::BUILT_IN) { typed.into() } else { beside(source, typed) }
 }
 
 fn on_fault(source: &Source<'_>, raw: &At<String>) -> Result<OnFault, ConfigError> {

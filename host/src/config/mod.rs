@@ -409,7 +409,8 @@ impl Default for Limits {
 pub struct Translator {
     /// Name of the slot.
     pub name: String,
-    /// The artifact; none is the built-in of the slot's name, else `<name>.wasm` in the plugin folder.
+    /// The artifact: a file, or `builtin:<name>`. None is `<name>.wasm` in the plugin folder, else the built-in of the
+    /// slot's name.
     pub artifact: Option<PathBuf>,
     /// What becomes of an event that it fails on.
     pub on_fault: OnFault,
@@ -421,6 +422,18 @@ pub struct Translator {
     pub limits: Limits,
     /// Passed to `configure`; always a JSON object.
     pub settings: serde_json::Value,
+}
+
+impl Translator {
+    /// The name of the translator in the gateway, if its artifact is one.
+    pub(crate) fn built_in(&self) -> Option<&str> {
+        self.artifact.as_deref()?.to_str()?.strip_prefix(BUILT_IN)
+    }
+
+    /// The file of its artifact, if it is one.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.artifact.as_deref().filter(|_| self.built_in().is_none())
+    }
 }
 
 impl Default for Translator {
@@ -472,6 +485,8 @@ impl Default for Route {
     }
 }
 
+/// What an artifact begins with that is in the gateway.
+const BUILT_IN: &str = "builtin:";
 /// The translator in the box.
 const DEFAULT_TRANSLATOR: &str = "emqx";
 

@@ -147,7 +147,7 @@ pub(crate) fn limits(of: &config::Limits) -> Limits {
 
 /// The files that the configuration names, wherever they are.
 pub(super) fn named(config: &Config) -> impl Iterator<Item = PathBuf> {
-    config.translators.iter().filter_map(|translator| translator.artifact.as_deref()).map(plain)
+    config.translators.iter().filter_map(config::Translator::file).map(plain)
 }
 
 /// The same path without dots in it, so that two names of one file are equal.
@@ -175,7 +175,14 @@ fn find(translator: &config::Translator, config: &Config, library: &Library) -> 
         changed: Some(book.changed),
         is_stale: library.is_stale(path),
     };
-    if let Some(path) = translator.artifact.as_deref().map(plain) {
+    let built_in = |name: &str| {
+        let artifact = Arc::new(Artifact::built_in(name)?);
+        Some(Found { file: None, artifact, changed: None, is_stale: false })
+    };
+    if let Some(name) = translator.built_in() {
+        return built_in(name);
+    }
+    if let Some(path) = translator.file().map(plain) {
         return library.get(&path).map(|book| found(&path, book));
     }
     for path in beside(translator, config) {
@@ -193,8 +200,7 @@ fn find(translator: &config::Translator, config: &Config, library: &Library) -> 
     if let Some((path, book)) = library.iter().find(|(path, book)| is_in(path, &directory) && says_so(book)) {
         return Some(found(path, book));
     }
-    let artifact = Arc::new(Artifact::built_in(&translator.name)?);
-    Some(Found { file: None, artifact, changed: None, is_stale: false })
+    built_in(&translator.name)
 }
 
 /// The files of its name in the plugin folder.
@@ -206,7 +212,11 @@ fn beside(translator: &config::Translator, config: &Config) -> [PathBuf; 2] {
 /// Why there is none.
 fn sought(translator: &config::Translator, config: &Config, library: &Library) -> String {
     let problem = |path: &Path| library.problem(path).map(ToString::to_string);
-    match translator.artifact.as_deref().map(plain) {
+    if let Some(name) = translator.built_in() {
+        let names: Vec<&str> = Artifact::built_in_names().collect();
+        return format!("no translator {name:?} is built in; there is: {}", names.join(", "));
+    }
+    match translator.file().map(plain) {
         Some(path) => problem(&path).unwrap_or_else(|| format!("{}: there is no such file", path.display())),
         None => beside(translator, config).iter().find_map(|path| problem(path)).unwrap_or_else(|| {
             format!(

@@ -228,6 +228,20 @@ fn a_file_that_is_dropped_in_serves_whom_it_claims() {
 }
 
 #[test]
+fn two_slots_have_the_translator_in_the_gateway_with_settings_of_their_own() {
+    let slot = |name: &str, mountpoint: &str| {
+        format!(
+            "[[translator]]\nname = {name:?}\nartifact = \"builtin:emqx\"\n[translator.settings]\nmountpoint = {mountpoint:?}\n"
+        )
+    };
+    let scene = Scene::new(&(slot("north", "n/") + &slot("south", "s/")), &[]);
+    let filter = |name: &str| scene.slot(name).active().subscriptions().filters[0].filter.clone();
+    assert_eq!((filter("north").as_str(), filter("south").as_str()), ("n/dn/#", "s/dn/#"));
+    let error = Scene::try_new("[[translator]]\nname = \"a\"\nartifact = \"builtin:b\"", &[]).err().unwrap();
+    assert!(error.to_string().contains("no translator \"b\" is built in; there is: emqx"), "{error}");
+}
+
+#[test]
 fn a_component_without_a_manifest_is_told_what_to_do() {
     let mut scene = Scene::new("", &[]);
     let mut bytes = Artifact::built_in("emqx").unwrap().bytes().to_vec();
