@@ -73,7 +73,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let pages = folder.path().join("man1");
         man(&Man { folder: pages.clone() }).unwrap();
-        let page = |name: &str| std::fs::read_to_string(pages.join(name)).unwrap_or_else(|_| panic!("{name}"));
+        let page =
+            |name: &str| std::fs::read_to_string(pages.join(name)).unwrap_or_else(|_| panic!("{name}"));
         let head = page("tidegate.1").lines().find(|line| line.starts_with(".TH")).unwrap().to_owned();
         assert!(head.contains(env!("CARGO_PKG_VERSION")), "{head}");
         for command in command().get_subcommands() {
