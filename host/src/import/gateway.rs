@@ -89,7 +89,7 @@ fn dtls(listeners: &Listeners, notes: &mut Notes) -> Section {
     let Some(first) = listeners.dtls.first() else { return section };
     section.set("listen", addresses(&listeners.dtls), sources(&listeners.dtls));
     section.set("credentials", "credentials.toml", "who may connect; `tidegate credentials`");
-    notes.to_do(
+    notes.remind(
         &first.key,
         "DTLS does not start before credentials.toml says who may connect; pre-shared keys of EMQX's come over by \
          `tidegate credentials import FILE --text-keys`",
@@ -121,7 +121,7 @@ fn mqtt(of: &Emqx, notes: &mut Notes) -> Section {
         None => section.set("broker", "embedded", "the broker in the box, on 127.0.0.1:1883"),
         Some(address) => {
             section.set("broker", address.to_string(), "EMQX goes on as the broker");
-            notes.to_do(
+            notes.remind(
                 "mqtt.broker",
                 format!(
                     "is {address}. The gateway is a client of the broker now: if EMQX asks who it is, set `username` and \
@@ -169,13 +169,13 @@ fn models(keys: &mut Keys, notes: &mut Notes) -> Result<Section, ImportError> {
     let Some(folder) = keys.text("xml_dir")?.filter(|folder| !folder.is_empty()) else { return Ok(section) };
     if folder.starts_with('/') {
         section.set("directory", folder, keys.key("xml_dir"));
-        notes.to_do(
+        notes.remind(
             keys.key("xml_dir"),
             "the gateway must be able to read this folder; OMA's own objects are built in",
         );
     } else {
         section.set("directory", "models", "xml_dir is relative to EMQX's folder");
-        notes.to_do(
+        notes.remind(
             keys.key("xml_dir"),
             format!(
                 "copy your own *.xml from EMQX's {folder:?} into the folder `models` beside tidegate.toml; OMA's objects are \
@@ -405,7 +405,7 @@ pub(super) fn around(around: &Map<String, Value>, notes: &mut Notes) {
     let psk = around.get("psk_authentication").and_then(Value::as_object);
     if let Some(psk) = psk.filter(|psk| psk.get("enable") == Some(&Value::Bool(true))) {
         let file = psk.get("init_file").and_then(Value::as_str).unwrap_or("FILE");
-        notes.to_do(
+        notes.remind(
             "psk_authentication",
             format!("`tidegate credentials import {file} --text-keys` takes the keys over"),
         );

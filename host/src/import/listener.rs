@@ -33,7 +33,7 @@ pub(super) struct Listener {
 impl Listeners {
     /// Takes the listeners of a gateway.
     pub(super) fn take(gateway: &mut Keys, notes: &mut Notes) -> Result<Self, ImportError> {
-        let typed = gateway.take("listeners").unwrap_or(Value::Object(Map::new()));
+        let typed = gateway.take("listeners").unwrap_or_else(|| Value::Object(Map::new()));
         let typed =
             by_kind(typed).ok_or_else(|| gateway.wrong("listeners", "is not a table of listeners"))?;
         let mut kinds = Keys::new(gateway.key("listeners."), typed);
@@ -106,7 +106,7 @@ fn listener(name: String, mut keys: Keys, notes: &mut Notes) -> Result<Option<Li
     let access = keys.take("access_rules").unwrap_or_default();
     let allows_all = |rule: &Value| rule.as_str().is_some_and(|rule| rule.trim() == "allow all");
     if access.as_array().is_some_and(|rules| !rules.iter().all(allows_all)) {
-        notes.to_do(
+        notes.remind(
             keys.key("access_rules"),
             "who may send at all is for the firewall of the machine; over DTLS, credentials.toml says who may register",
         );
@@ -127,7 +127,7 @@ fn dtls(keys: &mut Keys, notes: &mut Notes) -> Result<(), ImportError> {
     let path = options.key("certfile");
     match (options.text("certfile")?, options.text("keyfile")?) {
         (None, None) => {}
-        (certificate, key) => notes.to_do(
+        (certificate, key) => notes.remind(
             path,
             format!(
                 "write [server] with `certificate = {:?}` and `private-key = {:?}` into credentials.toml, if clients come with \
@@ -140,7 +140,7 @@ fn dtls(keys: &mut Keys, notes: &mut Notes) -> Result<(), ImportError> {
     let (path, authority) = (options.key("cacertfile"), options.text("cacertfile")?);
     let verify = options.text("verify")?;
     match (authority, verify.as_deref()) {
-        (Some(file), Some("verify_peer")) => notes.to_do(
+        (Some(file), Some("verify_peer")) => notes.remind(
             path,
             format!("write [x509] with `trusted = [{file:?}]` into credentials.toml; the certificate's name must then be the \
                      endpoint's, which EMQX does not ask for"),

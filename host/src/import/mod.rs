@@ -158,7 +158,7 @@ impl Notes {
         self.0.push(Note { key: key.into(), fate: Fate::Otherwise, text: text.into() });
     }
 
-    fn to_do(&mut self, key: impl Into<String>, text: impl Into<String>) {
+    fn remind(&mut self, key: impl Into<String>, text: impl Into<String>) {
         self.0.push(Note { key: key.into(), fate: Fate::ToDo, text: text.into() });
     }
 }

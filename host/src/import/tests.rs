@@ -26,7 +26,7 @@ fn import(text: &str) -> (Config, Vec<Note>) {
     (config, imported.notes)
 }
 
-fn fates<'a>(notes: &'a [Note], fate: Fate) -> Vec<&'a str> {
+fn fates(notes: &[Note], fate: Fate) -> Vec<&str> {
     notes.iter().filter(|note| note.fate == fate).map(|note| note.key.as_str()).collect()
 }
 
