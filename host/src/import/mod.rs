@@ -2,7 +2,7 @@
 //!
 //! Called by `cli`. So far there is one other gateway, EMQX's LwM2M gateway. Four steps, each in a file of its own:
 //! [`read`] reads HOCON or JSON and finds `gateway.lwm2m` in it, [`keys`] hands its keys out one by one, so that none is
-//! overlooked, [`gateway`] and [`listener`] say what each is here, and [`write`] writes that down. What comes out has been
+//! overlooked, [`gateway`] and [`listener`] say what each is here, and [`write`](mod@write) writes that down. What comes out has been
 //! read by [`Config::parse`] before anybody sees it.
 
 mod gateway;
